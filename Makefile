@@ -1,0 +1,62 @@
+# Skein: what a developer and the gate run. `make test` is all a commit must pass.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO       ?= go
+FUZZTIME ?= 20s
+SOAK     ?= 1h
+TIMEOUT  ?= 10m
+CROSS    ?= linux/arm64 linux/arm darwin/arm64 windows/amd64
+LINT     := $(GO) tool -modfile=testing/tools/go.mod golangci-lint
+
+.PHONY: help test deps vet lint unit cross bench fuzz soak
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# One recipe a step and in this order: what is quick to fail comes first, the
+# test summary is the last thing printed.
+test: ## all a commit must pass
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory vet
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory cross
+	@$(MAKE) --no-print-directory unit
+
+deps: ## install redis, mosquitto, haproxy for the tests when missing
+	@./testing/deps.sh
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: ## golangci-lint, with the import rules of the design
+	$(LINT) run ./...
+
+# The summary decides the exit code: it reads what go test reports and fails on
+# a failed test, a package that does not build and a stream that ends early.
+unit: ## go test -race, with a summary of passed, failed and skipped
+	@$(GO) test -race -timeout $(TIMEOUT) -json ./... 2>&1 | $(GO) run ./testing/summary
+
+cross: ## build for the other platforms
+	@for p in $(CROSS); do \
+		echo "build $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... ; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./... ; \
+	done
+
+bench: ## the benchmarks of the README
+	$(GO) run ./testing/bench
+
+# go test -fuzz takes one target of one package at a time.
+fuzz: ## every fuzz target, FUZZTIME each
+	@grep -rlE '^func Fuzz[A-Za-z0-9_]*\(' --include='*_test.go' . | sort | while read -r file; do \
+		grep -oE '^func Fuzz[A-Za-z0-9_]*' "$$file" | sed 's/^func //' | while read -r name; do \
+			echo "fuzz $$(dirname "$$file") $$name"; \
+			$(GO) test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+		done; \
+	done
+
+soak: ## a node under load for SOAK (1h), memory must stay flat
+	SOAK=$(SOAK) $(GO) test -count=1 -run '^TestSoak' -timeout 0 -v ./testing/...
