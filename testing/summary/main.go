@@ -31,8 +31,9 @@ const (
 )
 
 type pkg struct {
-	state  pkgState
-	output []string // what belongs to no test
+	state       pkgState
+	output      []string // what belongs to no test
+	failedTests int
 }
 
 type testID struct{ pkg, test string }
@@ -111,6 +112,7 @@ func (s *summary) test(e event) {
 		s.skips = append(s.skips, e.Package+" "+e.Test+reason(s.output[id]))
 	case "fail":
 		s.fails = append(s.fails, e.Package+" "+e.Test)
+		s.pkgOf(e.Package).failedTests++
 		s.print(strings.Join(s.output[id], ""))
 	case "pass":
 	default:
@@ -136,12 +138,17 @@ func reason(output []string) string {
 	return ": " + strings.Join(said, " ")
 }
 
-func (s *summary) pkg(e event) {
-	p := s.pkgs[e.Package]
+func (s *summary) pkgOf(name string) *pkg {
+	p := s.pkgs[name]
 	if p == nil {
 		p = &pkg{}
-		s.pkgs[e.Package] = p
+		s.pkgs[name] = p
 	}
+	return p
+}
+
+func (s *summary) pkg(e event) {
+	p := s.pkgOf(e.Package)
 	switch e.Action {
 	case "output":
 		p.output = append(p.output, e.Output)
@@ -152,7 +159,11 @@ func (s *summary) pkg(e event) {
 		p.state = skipped
 	case "fail":
 		p.state = failed
+		before := len(s.fails)
 		s.flush(e.Package)
+		if p.failedTests == 0 && len(s.fails) == before {
+			s.fails = append(s.fails, e.Package+" (no test failed: TestMain, exit or build)")
+		}
 		s.print(strings.Join(p.output, ""))
 		s.print(fmt.Sprintf("FAIL  %s (%.1fs)\n", e.Package, e.Elapsed))
 	}
