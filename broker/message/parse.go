@@ -1,0 +1,178 @@
+package message
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// Publish is a PUBLISH parsed in place: every slice aliases the read buffer and
+// is valid only until the next read.
+type Publish struct {
+	Topic       []byte
+	Payload     []byte
+	Props       []byte // the properties as they came, without length prefix
+	Expiry      uint32 // seconds, valid with HasExpiry
+	ID          PacketID
+	Alias       uint16 // 0 is none
+	QoS         byte
+	Format      byte // payload format indicator
+	Retain      bool
+	Dup         bool
+	HasExpiry   bool
+	HasResponse bool
+	// OneHop is set when Props holds an alias or an expiry, which are not forwarded.
+	OneHop bool
+}
+
+// Parse parses the body of a PUBLISH whose first header byte is h. The topic is
+// not judged beyond its length; the caller looks it up in a cache of names that
+// were [MQTT-3.3.2-2]. Version is the connection's.
+func (p *Publish) Parse(version, h byte, body []byte) error {
+	*p = Publish{QoS: h >> 1 & 3, Retain: h&FlagRetain != 0, Dup: h&FlagDup != 0}
+	if p.QoS == 3 || p.Dup && p.QoS == 0 { // [MQTT-3.3.1-4], [MQTT-3.3.1-2]
+		return ErrMalformed
+	}
+	if len(body) < 2 {
+		return ErrMalformed
+	}
+	n := 2 + int(binary.BigEndian.Uint16(body))
+	if n > len(body) {
+		return ErrMalformed
+	}
+	p.Topic = body[2:n]
+	body = body[n:]
+	if p.QoS > 0 {
+		if len(body) < 2 {
+			return ErrMalformed
+		}
+		p.ID = PacketID(binary.BigEndian.Uint16(body))
+		if p.ID == 0 { // [MQTT-2.2.1-3]
+			return ErrProtocol
+		}
+		body = body[2:]
+	}
+	if version < V5 {
+		p.Payload = body
+		return nil
+	}
+	return p.parseProps(body)
+}
+
+func (p *Publish) parseProps(body []byte) error {
+	l, n := Uvarint(body)
+	if n <= 0 || n+l > len(body) || n != UvarintLen(l) {
+		return ErrMalformed
+	}
+	p.Props, p.Payload = body[n:n+l], body[n+l:]
+	if l == 0 {
+		return nil
+	}
+	var seen uint64
+	for b := p.Props; len(b) > 0; {
+		id := b[0]
+		b = b[1:]
+		n := propSize(id, b)
+		if id == PropSubscriptionID { // only a server sends it [MQTT-3.3.4-6]
+			return ErrProtocol
+		}
+		if n < 0 || n > len(b) {
+			return ErrMalformed
+		}
+		if id != PropUser {
+			if seen&(1<<id) != 0 {
+				return ErrProtocol
+			}
+			seen |= 1 << id
+		}
+		if err := p.prop(id, b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+func (p *Publish) prop(id byte, v []byte) error {
+	switch id {
+	case PropPayloadFormat:
+		if p.Format = v[0]; p.Format > 1 {
+			return ErrProtocol
+		}
+	case PropExpiry:
+		p.Expiry, p.HasExpiry, p.OneHop = binary.BigEndian.Uint32(v), true, true
+	case PropTopicAlias:
+		p.Alias, p.OneHop = binary.BigEndian.Uint16(v), true
+		if p.Alias == 0 { // [MQTT-3.3.2-8]
+			return ErrAlias
+		}
+	case PropContentType:
+		if !ValidUTF8(v[2:]) {
+			return ErrMalformed
+		}
+	case PropResponseTopic:
+		p.HasResponse = true
+		if !ValidUTF8(v[2:]) {
+			return ErrMalformed
+		}
+		if len(v) == 2 || bytes.ContainsAny(v[2:], "+#") { // [MQTT-3.3.2-14]
+			return ErrProtocol
+		}
+	case PropUser:
+		k := strSize(v)
+		if !ValidUTF8(v[2:k]) || !ValidUTF8(v[k+2:]) {
+			return ErrMalformed
+		}
+	}
+	return nil
+}
+
+// AppendForwarded appends the properties of raw that travel on to subscribers:
+// all but the topic alias and the expiry interval, in their order
+// [MQTT-3.3.2-15], [MQTT-3.3.2-16], [MQTT-3.3.2-17], [MQTT-3.3.2-20]. raw must have passed Parse.
+func AppendForwarded(dst, raw []byte) []byte {
+	for b := raw; len(b) > 0; {
+		n := 1 + propSize(b[0], b[1:])
+		if b[0] != PropTopicAlias && b[0] != PropExpiry {
+			dst = append(dst, b[:n]...)
+		}
+		b = b[n:]
+	}
+	return dst
+}
+
+// Property returns the value of the first property id in props (encoded, as in
+// Message.Props), without the length prefix of strings, or nil.
+func Property(props []byte, id byte) []byte {
+	for b := props; len(b) > 0; {
+		n := propSize(b[0], b[1:])
+		if n < 0 || n >= len(b) {
+			return nil
+		}
+		if b[0] == id {
+			if id == PropPayloadFormat {
+				return b[1 : 1+n]
+			}
+			return b[3 : 1+n]
+		}
+		b = b[1+n:]
+	}
+	return nil
+}
+
+// UserProperty returns the first user property called name.
+func UserProperty(props []byte, name string) (string, bool) {
+	for b := props; len(b) > 0; {
+		n := propSize(b[0], b[1:])
+		if n < 0 || n >= len(b) {
+			return "", false
+		}
+		if b[0] == PropUser {
+			k := strSize(b[1:])
+			if string(b[3:1+k]) == name {
+				return string(b[1+k+2 : 1+n]), true
+			}
+		}
+		b = b[1+n:]
+	}
+	return "", false
+}
