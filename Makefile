@@ -59,4 +59,5 @@ fuzz: ## every fuzz target, FUZZTIME each
 	done
 
 soak: ## a node under load for SOAK (1h), memory must stay flat
+	@grep -rq '^func TestSoak' --include='*_test.go' testing || { echo 'soak: there is no TestSoak'; exit 1; }
 	SOAK=$(SOAK) $(GO) test -count=1 -run '^TestSoak' -timeout 0 -v ./testing/...
