@@ -1,0 +1,141 @@
+package session
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// slot is one packet identifier in use. An id of 0 marks a free slot. msg is nil
+// for a session that ends with its connection: nothing is ever sent again.
+type slot struct {
+	entry Entry
+	id    message.PacketID
+	phase store.Phase
+	live  bool // counts against this connection's window
+}
+
+// window holds the identifiers in use, in a ring indexed by identifier. The ring
+// is kept at most half full, so the search for a free one is short.
+type window struct {
+	ring []slot
+	used int // identifiers in use
+	live int // of those, sent on this connection and unacknowledged
+	last message.PacketID
+}
+
+const minRing = 16
+
+func (w *window) at(id message.PacketID) *slot {
+	if len(w.ring) == 0 || id == 0 {
+		return nil
+	}
+	s := &w.ring[int(id)&(len(w.ring)-1)]
+	if s.id != id {
+		return nil
+	}
+	return s
+}
+
+// take gives the next free identifier a slot.
+func (w *window) take() *slot {
+	if 2*(w.used+1) > len(w.ring) && len(w.ring) < 1<<16 {
+		w.grow(max(minRing, 2*len(w.ring)))
+	}
+	mask := len(w.ring) - 1
+	for {
+		w.last++
+		if w.last == 0 {
+			w.last = 1
+		}
+		if s := &w.ring[int(w.last)&mask]; s.id == 0 {
+			s.id = w.last
+			w.used++
+			return s
+		}
+	}
+}
+
+// place puts a restored identifier back.
+func (w *window) place(id message.PacketID) *slot {
+	for {
+		if 2*(w.used+1) <= len(w.ring) || len(w.ring) == 1<<16 {
+			if s := &w.ring[int(id)&(len(w.ring)-1)]; s.id == 0 {
+				s.id = id
+				w.used++
+				return s
+			}
+		}
+		w.grow(max(minRing, 2*len(w.ring)))
+	}
+}
+
+// grow enlarges the ring to n slots or, should two identifiers collide, to more.
+func (w *window) grow(n int) {
+	for {
+		ring := make([]slot, n)
+		ok := true
+		for i := range w.ring {
+			if s := &w.ring[i]; s.id != 0 {
+				d := &ring[int(s.id)&(n-1)]
+				ok = ok && d.id == 0
+				*d = *s
+			}
+		}
+		if ok {
+			w.ring = ring
+			return
+		}
+		n *= 2
+	}
+}
+
+func (w *window) free(s *slot) {
+	if s.live {
+		w.live--
+	}
+	w.used--
+	*s = slot{}
+}
+
+// inOrder lists the identifiers in use in the order of their entries.
+func (w *window) inOrder() []message.PacketID {
+	ids := make([]message.PacketID, 0, w.used)
+	for i := range w.ring {
+		if w.ring[i].id != 0 {
+			ids = append(ids, w.ring[i].id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b message.PacketID) int {
+		return cmp.Compare(w.at(a).entry.Seq, w.at(b).entry.Seq)
+	})
+	return ids
+}
+
+// idSet is the set of received QoS 2 identifiers: pages of 1024 bits.
+type idSet struct {
+	pages [64]*[16]uint64
+	n     int
+}
+
+func (s *idSet) has(id message.PacketID) bool {
+	p := s.pages[id>>10]
+	return p != nil && p[id>>6&15]&(1<<(id&63)) != 0
+}
+
+func (s *idSet) add(id message.PacketID) {
+	p := s.pages[id>>10]
+	if p == nil {
+		p = new([16]uint64)
+		s.pages[id>>10] = p
+	}
+	p[id>>6&15] |= 1 << (id & 63)
+	s.n++
+}
+
+func (s *idSet) remove(id message.PacketID) {
+	s.pages[id>>10][id>>6&15] &^= 1 << (id & 63)
+	s.n--
+}
