@@ -28,18 +28,20 @@ func Restore(img *store.Image, l Limits) *Session {
 	return s
 }
 
-// Leave takes out what must go back to shared groups when the member leaves:
-// entries of a Source that were queued or sent at QoS 1. QoS 2 that was sent
-// stays with the session [MQTT-4.8.2-4]. With all set the session ends: QoS 2
-// ends with it [MQTT-4.8.2-5]. back is called in order.
-func (s *Session) Leave(o *Output, back func(*Entry)) {
+// Leave takes out what must go back to shared groups when a member leaves:
+// entries of a Source that were sent at QoS 1 and not acknowledged. QoS 2 that was
+// sent stays with the session [MQTT-4.8.2-4] and ends with it [MQTT-4.8.2-5].
+// take is called in order and reports whether it took the entry over.
+func (s *Session) Leave(o *Output, take func(*Entry) bool) {
+	if s.win.used == 0 {
+		return
+	}
 	for _, id := range s.win.inOrder() {
 		sl := s.win.at(id)
-		if sl.entry.Source == nil || sl.entry.QoS != 1 {
+		if sl.entry.Source == nil || sl.entry.QoS != 1 || !take(&sl.entry) {
 			continue
 		}
 		s.forget(o, &sl.entry)
-		back(&sl.entry)
 		s.win.free(sl)
 	}
 }

@@ -116,6 +116,14 @@ func (s *Session) Ready(n int) bool {
 	return s.enc != nil && s.queue.n == 0 && len(s.redeliver) == 0 && s.win.live+n <= s.max && s.win.used+n < 1<<15
 }
 
+// Free is how many new messages may be sent at once, by Assign or Push.
+func (s *Session) Free() int {
+	if s.enc == nil || s.queue.n > 0 || len(s.redeliver) > 0 {
+		return 0
+	}
+	return max(0, min(s.max-s.win.live, 1<<15-s.win.used-1))
+}
+
 // Assign gives a message that is sent at once its identifier, without keeping
 // the message. Only for sessions that are not persistent, after Ready.
 func (s *Session) Assign(qos byte) message.PacketID {

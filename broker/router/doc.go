@@ -1,0 +1,24 @@
+// Package router takes a publish from a connection to every session that
+// subscribed to it, and acknowledges it when what it promises is committed.
+//
+// The way of a publish: [Publisher.Publish] looks the topic up in a cache of its
+// connection ([route]: who gets it, may it be published), gathers consecutive
+// publishes to one topic into a run, and at the end of the run or of the read
+// hands the run to each target: one lock a target and run, frames encoded once
+// for all subscribers that take the same form. Only what must outlive the read
+// buffer (a queue, a persistent or shared session, a retained message) becomes a
+// [message.Message].
+//
+// Locks, outermost first: registry slot (take-over of one client id) → Client.mu
+// → group.mu, retained.mu, exclusive.mu, delayed.mu → an output's lock. Store
+// commits are handed over under Client.mu, which keeps the batches of a session
+// in order; their callbacks take only output locks and an Acker's own. No lock is
+// held across a socket write or a read of the store.
+//
+// The router starts no goroutine. Timed work (session expiry, wills, delayed
+// messages, retained expiry) runs on the due queue of the node; publishers run on
+// their connection's goroutine, and a subscriber's output is resumed by its
+// flusher ([Router.Drained]).
+//
+// It must not import conn, wire or listen: a connection is a [Link].
+package router

@@ -1,0 +1,194 @@
+package router
+
+import (
+	"sync"
+	"time"
+
+	"github.com/skeinmq/skein/broker/due"
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/session"
+	"github.com/skeinmq/skein/broker/topic"
+	"github.com/skeinmq/skein/hooks"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// keep is a retained message and the change that set it.
+type keep struct {
+	m       *message.Message
+	version uint64
+	expiry  *due.Item
+}
+
+// retained holds the last retained message of each topic [MQTT-3.3.1-5].
+type retained struct {
+	r *Router
+
+	mu      sync.RWMutex
+	names   *topic.NameTree[*keep]
+	version uint64
+	bytes   int64
+}
+
+func newRetained(r *Router) *retained { return &retained{r: r, names: topic.NewNames[*keep]()} }
+
+// set stores or, for an empty payload, removes [MQTT-3.3.1-6]. It answers 0x97
+// when a new topic would be over the limits.
+func (t *retained) set(m *message.Message, wait func() *Pending) byte {
+	set := t.r.Settings()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old, had := t.names.Get(m.Topic)
+	if len(m.Payload) == 0 {
+		if had {
+			t.removeLocked(old)
+			t.record(m, true, wait)
+		}
+		return 0
+	}
+	size := int64(m.Size())
+	if had {
+		size -= int64(old.m.Size())
+	} else if set.MaxRetained > 0 && t.names.Len() >= set.MaxRetained {
+		return codeQuotaExceeded
+	}
+	if set.MaxRetainedBytes > 0 && t.bytes+size > set.MaxRetainedBytes {
+		return codeQuotaExceeded
+	}
+	if had {
+		t.removeLocked(old)
+	}
+	t.putLocked(m)
+	t.record(m, false, wait)
+	return 0
+}
+
+func (t *retained) putLocked(m *message.Message) {
+	t.version++
+	k := &keep{m: m, version: t.version}
+	t.names.Set(m.Topic, k)
+	t.bytes += int64(m.Size())
+	t.r.stats.Retained.Inc()
+	t.r.stats.RetainedBytes.Add(int64(m.Size()))
+	if m.Expires != 0 {
+		k.expiry = t.r.due.Add(time.Unix(0, m.Expires), func() { t.expire(k) })
+	}
+}
+
+func (t *retained) removeLocked(k *keep) {
+	t.names.Delete(k.m.Topic)
+	t.bytes -= int64(k.m.Size())
+	t.r.stats.Retained.Dec()
+	t.r.stats.RetainedBytes.Add(-int64(k.m.Size()))
+	if k.expiry != nil {
+		t.r.due.Remove(k.expiry)
+	}
+}
+
+func (t *retained) expire(k *keep) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now, ok := t.names.Get(k.m.Topic); ok && now == k {
+		t.removeLocked(k)
+		t.record(k.m, true, nil)
+	}
+}
+
+// record commits a change; t.mu keeps the changes of a topic in order.
+func (t *retained) record(m *message.Message, remove bool, wait func() *Pending) {
+	d := &commitDone{r: t.r}
+	if wait != nil {
+		if d.pend = wait(); d.pend != nil {
+			d.pend.left.Add(1)
+		}
+	}
+	t.r.store.Commit(&store.Batch{Ops: []store.Op{{Kind: store.KindRetained, Delete: remove, Filter: m.Topic, Msg: m}}}, d)
+}
+
+// cursor is a subscription's walk through the retained messages. It fills the
+// session as its window and output allow, so it takes no memory however many
+// there are. What was changed after its SUBSCRIBE comes live and is skipped.
+type cursor struct {
+	filter  string
+	sub     Sub
+	after   string
+	version uint64
+}
+
+const cursorPage = 64
+
+// newCursor starts a walk; called under the client's lock, after the
+// subscription is in the tree.
+func (t *retained) newCursor(filter string, s Sub) *cursor {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.names.Len() == 0 {
+		return nil
+	}
+	return &cursor{filter: filter, sub: s, version: t.version}
+}
+
+// named is one step of a walk; m is nil for a message that comes live.
+type named struct {
+	name string
+	m    *message.Message
+}
+
+// page appends up to cursorPage steps of the walk to dst and reports whether
+// there may be more.
+func (t *retained) page(cu *cursor, dst []named) ([]named, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	more := false
+	t.names.Match(topic.Filter(cu.filter), cu.after, func(name string, k *keep) bool {
+		if len(dst) == cursorPage {
+			more = true
+			return false
+		}
+		step := named{name: name}
+		if k.version <= cu.version {
+			step.m = k.m
+		}
+		dst = append(dst, step)
+		return true
+	})
+	return dst, more
+}
+
+// fillCursorsLocked sends retained messages until the output reaches limit bytes
+// or the window is used up. The output's lock is held.
+func (c *Client) fillCursorsLocked(now int64, limit int) {
+	var page [cursorPage]named
+	for len(c.cursors) > 0 {
+		cu := c.cursors[0]
+		list, more := c.r.retained.page(cu, page[:0])
+		if !c.sendPageLocked(cu, list, now, limit) {
+			return
+		}
+		if !more {
+			c.cursors = c.cursors[1:]
+		}
+	}
+	c.cursors = nil
+}
+
+// sendPageLocked reports false when it had to stop.
+func (c *Client) sendPageLocked(cu *cursor, list []named, now int64, limit int) bool {
+	for i := range list {
+		m := list[i].m
+		if m == nil || m.Expired(now) || c.r.has.ACL && c.r.hooks.Authorize(c.link.Hook, hooks.Request{Action: hooks.Deliver, Topic: m.Topic, QoS: m.QoS, Retain: true}).Code != 0 {
+			cu.after = list[i].name
+			continue
+		}
+		qos := min(m.QoS, cu.sub.QoS)
+		if len(c.out.Now)+len(c.out.After) >= limit || qos > 0 && !c.sess.Window(1) {
+			return false
+		}
+		e := session.Entry{Entry: store.Entry{Msg: m, QoS: qos, Retain: true}}
+		if cu.sub.ID != 0 {
+			e.SubIDs = []uint32{cu.sub.ID}
+		}
+		c.sess.Push(&c.out, e, now)
+		cu.after = list[i].name
+	}
+	return true
+}

@@ -1,0 +1,159 @@
+package router
+
+import (
+	"sync"
+
+	"github.com/skeinmq/skein/broker/message"
+)
+
+// maxRun bounds a run, and with it how long one target's lock is held.
+const maxRun = 1024
+
+// run is a sequence of publishes of one connection to one topic at one QoS,
+// without anything that needs each of them looked at. Its slices alias the read
+// buffer until the run is flushed.
+type run struct {
+	p       *Publisher
+	rt      *route
+	qos     byte
+	n       int
+	raw     []byte // the frames as they came, while they are contiguous and fit to be sent on
+	rawOK   bool
+	items   []item
+	ids     []message.PacketID
+	blocks  [6]block // by form, see blockFor
+	msgs    []*message.Message
+	pend    *Pending
+	payload int
+}
+
+type item struct {
+	payload []byte
+	props   []byte
+	end     int // of its frame in raw
+}
+
+// block is a run encoded once for all subscribers of one form.
+type block struct {
+	bytes []byte
+	ends  []int // offset behind each frame
+	ids   []int // offset of each packet identifier
+	done  bool
+}
+
+var runs = sync.Pool{New: func() any { return new(run) }}
+
+func (u *run) add(p *Publisher, rt *route, pub *message.Publish, raw []byte) {
+	if u.n == 0 {
+		u.p, u.rt, u.qos = p, rt, pub.QoS
+		// A frame of a 3.x publisher without flags is what a 3.x subscriber gets.
+		u.rawOK = p.version < message.V5
+		u.raw = raw
+	} else if u.rawOK {
+		if contiguous(u.raw, raw) {
+			u.raw = u.raw[:len(u.raw)+len(raw)]
+		} else {
+			u.rawOK = false
+		}
+	}
+	if pub.Dup || len(pub.Topic) == 0 {
+		u.rawOK = false
+	}
+	u.items = append(u.items, item{pub.Payload, pub.Props, len(u.raw)})
+	u.payload += len(pub.Payload)
+	if pub.QoS > 0 {
+		u.ids = append(u.ids, pub.ID)
+	}
+	u.n++
+}
+
+func (u *run) reset() {
+	for i := range u.blocks {
+		b := &u.blocks[i]
+		if cap(b.bytes) > 256<<10 {
+			*b = block{}
+		}
+		b.bytes, b.ends, b.ids, b.done = b.bytes[:0], b.ends[:0], b.ids[:0], false
+	}
+	clear(u.items)
+	clear(u.msgs)
+	u.items, u.ids, u.msgs = u.items[:0], u.ids[:0], u.msgs[:0]
+	u.n, u.raw, u.rt, u.p, u.pend, u.payload = 0, nil, nil, nil, nil, 0
+}
+
+// blockFor returns the run's frames for a protocol version and QoS, with room
+// for identifiers where the QoS has them.
+func (u *run) blockFor(version, qos byte) *block {
+	k := int(qos)
+	if version >= message.V5 {
+		k += 3
+	}
+	b := &u.blocks[k]
+	if !b.done {
+		b.done = true
+		if version < message.V5 && qos == u.qos && u.rawOK {
+			b.fromRaw(u)
+		} else {
+			b.encode(u, version, qos)
+		}
+	}
+	return b
+}
+
+func (b *block) fromRaw(u *run) {
+	b.bytes = append(b.bytes, u.raw...)
+	for i := range u.items {
+		it := &u.items[i]
+		b.ends = append(b.ends, it.end)
+		if u.qos > 0 {
+			b.ids = append(b.ids, it.end-len(it.payload)-2)
+		}
+	}
+}
+
+func (b *block) encode(u *run, version, qos byte) {
+	f := message.Form{Version: version, QoS: qos}
+	m := message.Message{Topic: u.rt.name}
+	for i := range u.items {
+		it := &u.items[i]
+		m.Payload = it.payload
+		if version >= message.V5 {
+			m.Props = u.forwarded(it)
+		}
+		b.bytes = f.Append(b.bytes, &m, 0)
+		b.ends = append(b.ends, len(b.bytes))
+		if qos > 0 {
+			at := len(b.bytes) - len(it.payload) - 2
+			if version >= message.V5 {
+				at -= len(m.Props) + message.UvarintLen(len(m.Props))
+			}
+			b.ids = append(b.ids, at)
+		}
+	}
+}
+
+// forwarded returns the properties of an item that travel on. A topic alias is
+// stripped here, once, when the first block is encoded.
+func (u *run) forwarded(it *item) []byte {
+	if len(it.props) == 0 {
+		return nil
+	}
+	if message.Property(it.props, message.PropTopicAlias) == nil {
+		return it.props
+	}
+	it.props = message.AppendForwarded(make([]byte, 0, len(it.props)), it.props)
+	return it.props
+}
+
+// message returns item i as a message of its own, made on first use.
+func (u *run) message(i int) *message.Message {
+	if len(u.msgs) == 0 {
+		u.msgs = append(u.msgs, make([]*message.Message, u.n)...)
+	}
+	if u.msgs[i] == nil {
+		it := &u.items[i]
+		pub := message.Publish{Payload: it.payload, Props: it.props, QoS: u.qos}
+		u.msgs[i] = u.p.r.materialize(u.p, u.rt.name, &pub)
+	}
+	return u.msgs[i]
+}
