@@ -29,25 +29,27 @@ type Publish struct {
 // were [MQTT-3.3.2-2]. Version is the connection's.
 func (p *Publish) Parse(version, h byte, body []byte) error {
 	*p = Publish{QoS: h >> 1 & 3, Retain: h&FlagRetain != 0, Dup: h&FlagDup != 0}
-	if p.QoS == 3 || p.Dup && p.QoS == 0 { // [MQTT-3.3.1-4], [MQTT-3.3.1-2]
-		return ErrMalformed
-	}
-	if len(body) < 2 {
-		return ErrMalformed
+	switch {
+	case p.QoS == 3:
+		return errQoS3
+	case p.Dup && p.QoS == 0:
+		return errDup
+	case len(body) < 2:
+		return errShort
 	}
 	n := 2 + int(binary.BigEndian.Uint16(body))
 	if n > len(body) {
-		return ErrMalformed
+		return errShort
 	}
 	p.Topic = body[2:n]
 	body = body[n:]
 	if p.QoS > 0 {
 		if len(body) < 2 {
-			return ErrMalformed
+			return errShort
 		}
 		p.ID = PacketID(binary.BigEndian.Uint16(body))
-		if p.ID == 0 { // [MQTT-2.2.1-3]
-			return ErrProtocol
+		if p.ID == 0 {
+			return errPacketID
 		}
 		body = body[2:]
 	}
@@ -61,7 +63,7 @@ func (p *Publish) Parse(version, h byte, body []byte) error {
 func (p *Publish) parseProps(body []byte) error {
 	l, n := Uvarint(body)
 	if n <= 0 || n+l > len(body) || n != UvarintLen(l) {
-		return ErrMalformed
+		return errPropertyLength
 	}
 	p.Props, p.Payload = body[n:n+l], body[n+l:]
 	if l == 0 {
@@ -72,15 +74,15 @@ func (p *Publish) parseProps(body []byte) error {
 		id := b[0]
 		b = b[1:]
 		n := propSize(id, b)
-		if id == PropSubscriptionID { // only a server sends it [MQTT-3.3.4-6]
-			return ErrProtocol
+		if id == PropSubscriptionID { // only a server sends it
+			return errSubscriptionID
 		}
 		if n < 0 || n > len(b) {
-			return ErrMalformed
+			return errProperty
 		}
 		if id != PropUser {
 			if seen&(1<<id) != 0 {
-				return ErrProtocol
+				return errTwice
 			}
 			seen |= 1 << id
 		}
@@ -96,31 +98,31 @@ func (p *Publish) prop(id byte, v []byte) error {
 	switch id {
 	case PropPayloadFormat:
 		if p.Format = v[0]; p.Format > 1 {
-			return ErrProtocol
+			return errFormat
 		}
 	case PropExpiry:
 		p.Expiry, p.HasExpiry, p.OneHop = binary.BigEndian.Uint32(v), true, true
 	case PropTopicAlias:
 		p.Alias, p.OneHop = binary.BigEndian.Uint16(v), true
-		if p.Alias == 0 { // [MQTT-3.3.2-8]
-			return ErrAlias
+		if p.Alias == 0 {
+			return errAlias
 		}
 	case PropContentType:
 		if !ValidUTF8(v[2:]) {
-			return ErrMalformed
+			return errUTF8
 		}
 	case PropResponseTopic:
 		p.HasResponse = true
 		if !ValidUTF8(v[2:]) {
-			return ErrMalformed
+			return errUTF8
 		}
-		if len(v) == 2 || bytes.ContainsAny(v[2:], "+#") { // [MQTT-3.3.2-14]
-			return ErrProtocol
+		if len(v) == 2 || bytes.ContainsAny(v[2:], "+#") {
+			return errResponseTopic
 		}
 	case PropUser:
 		k := strSize(v)
 		if !ValidUTF8(v[2:k]) || !ValidUTF8(v[k+2:]) {
-			return ErrMalformed
+			return errUTF8
 		}
 	}
 	return nil
@@ -175,4 +177,20 @@ func UserProperty(props []byte, name string) (string, bool) {
 		b = b[1+n:]
 	}
 	return "", false
+}
+
+// UserProperties calls visit for every user property of props (encoded, as in
+// Message.Props), in their order.
+func UserProperties(props []byte, visit func(k, v string)) {
+	for b := props; len(b) > 0; {
+		n := propSize(b[0], b[1:])
+		if n < 0 || n >= len(b) {
+			return
+		}
+		if b[0] == PropUser {
+			k := strSize(b[1:])
+			visit(string(b[3:1+k]), string(b[1+k+2:1+n]))
+		}
+		b = b[1+n:]
+	}
 }

@@ -1,8 +1,8 @@
 package message
 
 import (
+	"bytes"
 	"encoding/binary"
-	"errors"
 	"unicode/utf8"
 )
 
@@ -16,15 +16,6 @@ const (
 	PropSubscriptionID  byte = 0x0B
 	PropTopicAlias      byte = 0x23
 	PropUser            byte = 0x26
-)
-
-// Errors of the PUBLISH parser. ErrMalformed is reason code 0x81, ErrProtocol
-// 0x82, ErrAlias 0x94, ErrTopic 0x90.
-var (
-	ErrMalformed = errors.New("message: malformed PUBLISH")
-	ErrProtocol  = errors.New("message: protocol error in PUBLISH")
-	ErrAlias     = errors.New("message: topic alias invalid")
-	ErrTopic     = errors.New("message: topic name invalid")
 )
 
 // Uvarint reads an MQTT variable byte integer: its value and its length in
@@ -98,11 +89,4 @@ func strSize(b []byte) int {
 
 // ValidUTF8 reports whether b is an MQTT UTF-8 string: well formed and without
 // U+0000 [MQTT-1.5.4-1], [MQTT-1.5.4-2].
-func ValidUTF8(b []byte) bool {
-	for _, c := range b {
-		if c == 0 {
-			return false
-		}
-	}
-	return utf8.Valid(b)
-}
+func ValidUTF8(b []byte) bool { return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b) }

@@ -19,6 +19,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s (0x%02X): %s", e.Code.Reason, e.Code.Code, e.Rule)
 }
 
+// Reason is the MQTT 5 reason code.
+func (e *Error) Reason() byte { return e.Code.Code }
+
 func malformed(rule string) *Error {
 	return &Error{Code: packets.ErrMalformedPacket, Rule: rule}
 }
@@ -38,31 +41,4 @@ func rescue(pk **packets.Packet, err *error) {
 		*pk = nil
 		*err = malformed(fmt.Sprint(rulePanic, p))
 	}
-}
-
-// V3Code is the return code of a 3.x CONNACK for an MQTT 5 reason code. 3.x has
-// none for malformed packets and protocol errors (0x81, 0x82, 0x95): there the
-// connection is closed without a CONNACK [MQTT-3.1.4-1], and what V3Code answers
-// (3, server unavailable, as for everything that has no better one) is not sent.
-func V3Code(code packets.Code) byte {
-	if code.Code < packets.ErrUnspecifiedError.Code {
-		return 0 // accepted
-	}
-	switch code.Code {
-	case packets.ErrUnsupportedProtocolVersion.Code:
-		return 1
-	case packets.ErrClientIdentifierNotValid.Code:
-		return 2
-	case packets.ErrBadUsernameOrPassword.Code:
-		return 4
-	case packets.ErrNotAuthorized.Code,
-		packets.ErrBanned.Code,
-		packets.ErrBadAuthenticationMethod.Code,
-		packets.ErrTopicNameInvalid.Code, // these four are about the will
-		packets.ErrPayloadFormatInvalid.Code,
-		packets.ErrRetainNotSupported.Code,
-		packets.ErrQosNotSupported.Code:
-		return 5
-	}
-	return 3
 }
