@@ -1,0 +1,235 @@
+package config
+
+// Config is the tree. The tags say how a key is spelled and what it allows; what
+// each key means to a user is written in config.yaml, beside its default.
+//
+//	koanf   the key
+//	min     the smallest value, 0 if there is no tag
+//	max     the largest value
+//	oneof   the only values, separated by |
+//	never   the duration may be "never"
+//	whole   the duration is a multiple of this
+//	restart a change needs a restart; what lies below too
+type Config struct {
+	Node        Node        `koanf:"node" restart:"yes"`
+	Listeners   []Listener  `koanf:"listeners" restart:"yes"`
+	Auth        Auth        `koanf:"auth"`
+	Persistence Persistence `koanf:"persistence" oneof:"none" restart:"yes"`
+	Data        string      `koanf:"data" restart:"yes"` // directory; not touched with persistence none
+	MQTT        MQTT        `koanf:"mqtt"`
+	Session     Session     `koanf:"session"`
+	Shared      Shared      `koanf:"shared"`
+	Limits      Limits      `koanf:"limits"`
+	Delayed     Delayed     `koanf:"delayed"`
+	SysInterval Duration    `koanf:"sys_interval" max:"1h" restart:"yes"` // 0 is off
+	Log         Log         `koanf:"log"`
+
+	ShutdownTimeout Duration `koanf:"shutdown_timeout" min:"100ms" max:"1h"`
+}
+
+// Node is who this process is.
+type Node struct {
+	Name string `koanf:"name"` // never empty once loaded: the host's name then
+}
+
+// Listener is one address that clients connect to.
+type Listener struct {
+	Name             string    `koanf:"name"` // unique; never empty once loaded: the URL then
+	URL              string    `koanf:"url"`
+	Optional         bool      `koanf:"optional"`  // an address that the host does not have is skipped
+	Anonymous        bool      `koanf:"anonymous"` // as Auth.Anonymous, here alone
+	TLS              TLS       `koanf:"tls"`
+	Proxy            Proxy     `koanf:"proxy"`
+	WebSocket        WebSocket `koanf:"websocket"`
+	UnixMode         Mode      `koanf:"unix_mode"`
+	HandshakeTimeout Duration  `koanf:"handshake_timeout" min:"100ms" max:"5m"` // PROXY, TLS and WebSocket together
+	MaxConnections   int       `koanf:"max_connections" max:"100000000"`        // 0 is no limit of its own
+	KeepAlive        Duration  `koanf:"keep_alive" max:"24h"`                   // TCP's; 0 is off
+}
+
+// TLS is the certificates and rules of ssl:// and wss://.
+type TLS struct {
+	Cert       string     `koanf:"cert"`      // PEM file
+	Key        string     `koanf:"key"`       // PEM file
+	ClientCA   string     `koanf:"client_ca"` // PEM file
+	ClientAuth ClientAuth `koanf:"client_auth" oneof:"none|optional|require"`
+	MinVersion string     `koanf:"min_version" oneof:"1.2|1.3"`
+	Ciphers    []string   `koanf:"ciphers"` // Go's names, of TLS 1.2; empty is Go's choice
+}
+
+// ClientAuth says whether clients present a certificate.
+type ClientAuth string
+
+// The values of ClientAuth.
+const (
+	ClientAuthNone     ClientAuth = "none"
+	ClientAuthOptional ClientAuth = "optional" // checked when sent
+	ClientAuthRequire  ClientAuth = "require"
+)
+
+// Proxy is the PROXY protocol, version 1 or 2.
+type Proxy struct {
+	Enabled bool      `koanf:"enabled"` // then it is required
+	Trusted []Network `koanf:"trusted"` // nobody else may connect
+}
+
+// WebSocket is the rules of ws:// and wss://.
+type WebSocket struct {
+	Path           string    `koanf:"path"`                   // empty is any; one in the URL wins
+	Origins        []string  `koanf:"origins"`                // empty is the request's own host
+	TrustedProxies []Network `koanf:"trusted_proxies"`        // whose X-Forwarded-For is believed
+	MaxFrame       Size      `koanf:"max_frame" max:"256MiB"` // 0 is no limit
+}
+
+// Auth is who may come in.
+type Auth struct {
+	Anonymous bool `koanf:"anonymous"`
+}
+
+// Persistence is the kind of store.
+type Persistence string
+
+// PersistenceNone keeps everything in memory: it is gone with the process.
+const PersistenceNone Persistence = "none"
+
+// MQTT is what the protocol leaves to a server, most of it told in CONNACK.
+type MQTT struct {
+	MaximumQoS              int        `koanf:"maximum_qos" max:"2"`
+	RetainAvailable         bool       `koanf:"retain_available"`
+	WildcardSubscriptions   bool       `koanf:"wildcard_subscriptions"`
+	SubscriptionIdentifiers bool       `koanf:"subscription_identifiers"`
+	SharedSubscriptions     bool       `koanf:"shared_subscriptions"`
+	ServerKeepAlive         Duration   `koanf:"server_keep_alive" max:"65535s" whole:"1s"` // 0 leaves it to the client
+	MaxKeepAlive            Duration   `koanf:"max_keep_alive" max:"65535s" whole:"1s"`    // 0 is no limit
+	ResponseInformation     string     `koanf:"response_information"`
+	ServerReference         string     `koanf:"server_reference"`
+	ReasonStrings           bool       `koanf:"reason_strings"`
+	TopicAliasMaximum       int        `koanf:"topic_alias_maximum" max:"65535"`     // from clients
+	TopicAliasMaximumOut    int        `koanf:"topic_alias_maximum_out" max:"65535"` // to clients, at most
+	ReceiveMaximum          int        `koanf:"receive_maximum" min:"1" max:"65535"`
+	MaxPacketSize           Size       `koanf:"max_packet_size" min:"1KiB" max:"256MiB"`
+	NoMatchCode             bool       `koanf:"no_match_code"` // 0x10 when nobody subscribes
+	CheckPayloadFormat      bool       `koanf:"check_payload_format"`
+	DenyAction              DenyAction `koanf:"deny_action" oneof:"drop|disconnect"`
+}
+
+// DenyAction is what a refused publish of a 3.x client leads to.
+type DenyAction string
+
+// The values of DenyAction.
+const (
+	DenyDrop       DenyAction = "drop" // acknowledged and dropped
+	DenyDisconnect DenyAction = "disconnect"
+)
+
+// Session is what a client has beyond its connection.
+type Session struct {
+	Expiry3x         Duration `koanf:"expiry_3x" never:"yes" whole:"1s"`
+	MaxExpiry        Duration `koanf:"max_expiry" never:"yes" whole:"1s"`
+	MaxInflight      int      `koanf:"max_inflight" min:"1" max:"65535"`
+	Queue            Queue    `koanf:"queue"`
+	QueueQoS0        bool     `koanf:"queue_qos0"`
+	MaxPersistent    int      `koanf:"max_persistent" max:"1000000000"`    // 0 is no limit
+	MaxSubscriptions int      `koanf:"max_subscriptions" max:"1000000000"` // of a client; 0 is no limit
+	WillGrace        Duration `koanf:"will_grace" max:"1h"`
+}
+
+// Queue bounds what waits for one client.
+type Queue struct {
+	Messages int      `koanf:"messages" min:"1" max:"1000000000"`
+	Bytes    Size     `koanf:"bytes" min:"1KiB"`
+	Overflow Overflow `koanf:"overflow" oneof:"drop_oldest|drop_newest|disconnect"`
+}
+
+// Overflow is the rule of a full queue.
+type Overflow string
+
+// The values of Overflow.
+const (
+	DropOldest Overflow = "drop_oldest"
+	DropNewest Overflow = "drop_newest"
+	Disconnect Overflow = "disconnect"
+)
+
+// Shared is how the members of a shared subscription take turns.
+type Shared struct {
+	Strategy Strategy `koanf:"strategy" oneof:"round_robin|least_inflight|sticky|hash_client|hash_topic|random"`
+}
+
+// Strategy picks a member of a shared subscription.
+type Strategy string
+
+// The values of Strategy.
+const (
+	RoundRobin    Strategy = "round_robin"
+	LeastInflight Strategy = "least_inflight"
+	Sticky        Strategy = "sticky"
+	HashClient    Strategy = "hash_client"
+	HashTopic     Strategy = "hash_topic"
+	Random        Strategy = "random"
+)
+
+// Limits protect the node and its clients from one of them. A rate of 0 is no limit.
+type Limits struct {
+	Connections           int      `koanf:"connections" max:"100000000"` // 0 is what the descriptor limit allows
+	PerAddress            int      `koanf:"per_address" max:"100000000"` // connections; 0 is no limit
+	ConnectRate           int      `koanf:"connect_rate" max:"1000000"`  // a second
+	ConnectBurst          int      `koanf:"connect_burst" max:"1000000"` // 0 is one second of ConnectRate
+	ConnectRatePerAddress int      `koanf:"connect_rate_per_address" max:"1000000"`
+	PublishRate           int      `koanf:"publish_rate" max:"1000000000"` // of a client, a second
+	PublishBytes          Size     `koanf:"publish_bytes"`                 // of a client, a second
+	OutputBuffer          Size     `koanf:"output_buffer" min:"16KiB" max:"1GiB"`
+	InboundBytes          Size     `koanf:"inbound_bytes" min:"16KiB" max:"1GiB"`
+	WriteTimeout          Duration `koanf:"write_timeout" min:"100ms" max:"24h"`
+	PacketTimeout         Duration `koanf:"packet_timeout" min:"100ms" max:"24h"`
+	HandshakeTimeout      Duration `koanf:"handshake_timeout" min:"100ms" max:"5m"`
+	HandshakeSize         Size     `koanf:"handshake_size" min:"256B" max:"256MiB"`
+	TopicLevels           int      `koanf:"topic_levels" min:"1" max:"65535"`
+	TopicLength           int      `koanf:"topic_length" min:"1" max:"65535"` // bytes
+	Retained              Retained `koanf:"retained"`
+	Flapping              Flapping `koanf:"flapping"`
+	Memory                Memory   `koanf:"memory"`
+}
+
+// Retained bounds the retained messages of a node; 0 is no limit.
+type Retained struct {
+	Messages int  `koanf:"messages" max:"1000000000"`
+	Bytes    Size `koanf:"bytes"`
+}
+
+// Flapping keeps a client out that connects again and again.
+type Flapping struct {
+	Connects int      `koanf:"connects" max:"1000000"` // within Window; 0 is off
+	Window   Duration `koanf:"window" min:"1s" max:"24h"`
+	Ban      Duration `koanf:"ban" min:"1s"`
+}
+
+// Memory is when the node sheds load.
+type Memory struct {
+	HighWatermark float64 `koanf:"high_watermark" max:"1"` // of the memory limit; 0 is off
+}
+
+// Delayed bounds $delayed publishes.
+type Delayed struct {
+	Enabled bool     `koanf:"enabled"`
+	Max     Duration `koanf:"max" min:"1s"`
+	Count   int      `koanf:"count" max:"1000000000"`
+}
+
+// Log is what is written to the standard error.
+type Log struct {
+	Level  Level  `koanf:"level" oneof:"debug|info|warn|error"`
+	Format Format `koanf:"format" oneof:"text|json" restart:"yes"`
+}
+
+// Level is the lowest level that is logged.
+type Level string
+
+// Format is the form of a log line.
+type Format string
+
+// The values of Format.
+const (
+	FormatText Format = "text"
+	FormatJSON Format = "json"
+)
