@@ -2,6 +2,11 @@ package message
 
 import "encoding/binary"
 
+// MaxLen is the length in bytes of the longest packet that MQTT can say (2.1.4).
+// Properties of the server can carry a message that came in beyond it: who sends one
+// compares [Form.Len] with it, or with the client's smaller Maximum Packet Size.
+const MaxLen = 1 + 4 + 268_435_455
+
 // Form says how one PUBLISH is written for one subscriber.
 type Form struct {
 	Version byte

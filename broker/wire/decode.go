@@ -45,6 +45,35 @@ func DecodePublish(version, h byte, body []byte) (*packets.Packet, error) {
 	return Decode(version, h, body)
 }
 
+// DecodeAck reads a PUBACK, PUBREC, PUBREL or PUBCOMP as Decode does, and answers
+// what a connection needs of it: packet identifier and reason code. It makes no
+// packet for the forms that clients send: without properties, or with none in them.
+func DecodeAck(version, h byte, body []byte) (id uint16, reason byte, err error) {
+	if typ := h >> 4; typ < packets.Puback || typ > packets.Pubcomp {
+		return 0, 0, violation("not an acknowledgement")
+	}
+	if len(body) > 3 && (len(body) > 4 || body[3] != 0) {
+		pk, err := Decode(version, h, body)
+		if err != nil {
+			return 0, 0, err
+		}
+		return pk.PacketID, pk.ReasonCode, nil
+	}
+	if bad := checkHeader(version, h); bad != nil {
+		return 0, 0, bad
+	}
+	r := reader{b: body}
+	id = r.packetID()
+	if version == 5 && len(r.b) > 0 {
+		reason = r.reason(h >> 4)
+		r.b = r.b[min(len(r.b), 1):] // a property length of 0
+	}
+	if r.end(); r.bad != nil {
+		return 0, 0, r.bad
+	}
+	return id, reason, nil
+}
+
 // newPacket has the fields that come from the fixed header.
 func newPacket(version, h byte, body []byte) *packets.Packet {
 	return &packets.Packet{
@@ -77,7 +106,7 @@ func (r *reader) publish(pk *packets.Packet) {
 		}
 	}
 	pk.TopicName = string(topic)
-	pk.Payload = append([]byte{}, r.b...)
+	pk.Payload = append([]byte{}, r.b...) // empty and not nil
 	r.b = nil
 }
 

@@ -18,19 +18,14 @@ func AppendAck(dst []byte, version, typ byte, id uint16, reason byte) []byte {
 // [MQTT-3.5.2-2] [MQTT-3.6.2-2] [MQTT-3.7.2-2]. A caller passes "" to a client that
 // set Request Problem Information to 0 [MQTT-3.1.2-29].
 func AppendAckReason(dst []byte, version, typ byte, id uint16, reason byte, reasonString string, maxPacket uint32) []byte {
-	props := 1 + 2 + len(reasonString)
-	body := 2 + 1 + lenVarint(props) + props
-	total := 1 + lenVarint(body) + body
-	if version < 5 || reasonString == "" || !isString(reasonString) ||
-		maxPacket > 0 && uint64(total) > uint64(maxPacket) {
+	if version < 5 || reasonString == "" {
 		return AppendAck(dst, version, typ, id, reason)
 	}
-	dst = append(dst, ackHeader(typ))
-	dst = appendVarint(dst, body)
-	dst = append(dst, byte(id>>8), byte(id), reason)
-	dst = appendVarint(dst, props)
-	dst = append(dst, packets.PropReasonString, byte(len(reasonString)>>8), byte(len(reasonString)))
-	return append(dst, reasonString...)
+	r := reply{
+		first: ackHeader(typ), head: [3]byte{byte(id >> 8), byte(id), reason}, headLen: 3,
+		limit: maxPacket, short: true,
+	}
+	return r.append(dst, nil, reasonString, nil, nil)
 }
 
 // ackHeader is the first byte: PUBREL alone has a flag [MQTT-3.6.1-1].

@@ -64,7 +64,7 @@ func AppendConnack(dst []byte, version byte, c *Connack) []byte {
 		p = c.appendTerms(p)
 	}
 	p = appendString(p, packets.PropServerReference, c.ServerReference)
-	r := reply{typ: packets.Connack, head: [2]byte{0, c.Code}, headLen: 2, limit: c.ClientMaxPacket}
+	r := reply{first: packets.Connack << 4, head: [3]byte{0, c.Code}, headLen: 2, limit: c.ClientMaxPacket}
 	if c.SessionPresent && c.Code == CodeSuccess {
 		r.head[0] = 1
 	}
@@ -118,7 +118,7 @@ func AppendSuback(dst []byte, version byte, id uint16, codes []byte, reason stri
 		}
 		return dst
 	}
-	r := reply{typ: packets.Suback, head: [2]byte{byte(id >> 8), byte(id)}, headLen: 2, limit: maxPacket}
+	r := reply{first: packets.Suback << 4, head: [3]byte{byte(id >> 8), byte(id)}, headLen: 2, limit: maxPacket}
 	return r.append(dst, nil, reason, nil, codes)
 }
 
@@ -129,23 +129,22 @@ func AppendUnsuback(dst []byte, version byte, id uint16, codes []byte, reason st
 	if version < 5 {
 		return append(dst, packets.Unsuback<<4, 2, byte(id>>8), byte(id))
 	}
-	r := reply{typ: packets.Unsuback, head: [2]byte{byte(id >> 8), byte(id)}, headLen: 2, limit: maxPacket}
+	r := reply{first: packets.Unsuback << 4, head: [3]byte{byte(id >> 8), byte(id)}, headLen: 2, limit: maxPacket}
 	return r.append(dst, nil, reason, nil, codes)
 }
 
 // AppendDisconnect appends a DISCONNECT for MQTT 5; a 3.x server has none. What
-// does not fit into maxPacket (the client's, in bytes, 0 none) is left out: the
-// reason string first [MQTT-3.14.2-3], then serverRef; a packet that is larger
-// without them is not appended [MQTT-3.1.2-24].
+// does not fit into maxPacket (the client's, in bytes, 0 none) is left out, the reason
+// string rather than serverRef [MQTT-3.14.2-3]; a packet that is larger without both
+// is not appended [MQTT-3.1.2-24].
 func AppendDisconnect(dst []byte, code byte, reason, serverRef string, maxPacket uint32) []byte {
 	var scratch [256]byte
-	r := reply{typ: packets.Disconnect, head: [2]byte{code}, headLen: 1, limit: maxPacket, short: true}
-	n := len(dst)
-	dst = r.append(dst, appendString(scratch[:0], packets.PropServerReference, serverRef), reason, nil, nil)
-	if len(dst) == n && serverRef != "" {
-		dst = r.append(dst, nil, reason, nil, nil)
+	r := reply{first: packets.Disconnect << 4, head: [3]byte{code}, headLen: 1, limit: maxPacket, short: true}
+	p := appendString(scratch[:0], packets.PropServerReference, serverRef)
+	if !r.fits(len(p), 0) {
+		p = nil
 	}
-	return dst
+	return r.append(dst, p, reason, nil, nil)
 }
 
 // AppendAuth appends an AUTH (MQTT 5 only): code is CodeSuccess after a
@@ -155,124 +154,6 @@ func AppendAuth(dst []byte, code byte, method string, data []byte, reason string
 	var scratch [256]byte
 	p := appendString(scratch[:0], packets.PropAuthenticationMethod, method)
 	p = appendBinary(p, packets.PropAuthenticationData, data)
-	r := reply{typ: packets.Auth, head: [2]byte{code}, headLen: 1, limit: maxPacket}
+	r := reply{first: packets.Auth << 4, head: [3]byte{code}, headLen: 1, limit: maxPacket}
 	return r.append(dst, p, reason, nil, nil)
-}
-
-// reply is an MQTT 5 packet of a server: a short head, properties and a tail.
-type reply struct {
-	typ     byte
-	head    [2]byte
-	headLen int
-	limit   uint32 // bytes, 0 is none
-	short   bool   // without properties their length is left out, and code 0 too
-}
-
-// append writes the packet with properties p, then the reason string and the user
-// properties as far as the limit allows.
-func (r *reply) append(dst, p []byte, reason string, user []UserProperty, tail []byte) []byte {
-	reasonLen, userLen := 0, 0
-	if reason != "" && isString(reason) {
-		reasonLen = 3 + len(reason)
-	}
-	for i := range user {
-		userLen += userSize(&user[i])
-	}
-	switch {
-	case r.fits(len(p)+reasonLen+userLen, len(tail)):
-	case r.fits(len(p)+reasonLen, len(tail)):
-		userLen = 0
-	case r.fits(len(p), len(tail)):
-		reasonLen, userLen = 0, 0
-	default:
-		return dst
-	}
-	props := len(p) + reasonLen + userLen
-	dst = append(dst, r.typ<<4)
-	dst = appendVarint(dst, r.bodyLen(props, len(tail)))
-	if !r.short || props > 0 || r.head[0] != 0 {
-		dst = append(dst, r.head[:r.headLen]...)
-	}
-	if !r.short || props > 0 {
-		dst = appendVarint(dst, props)
-		dst = append(dst, p...)
-	}
-	if reasonLen > 0 {
-		dst = appendString(dst, packets.PropReasonString, reason)
-	}
-	if userLen > 0 {
-		for i := range user {
-			dst = appendUser(dst, &user[i])
-		}
-	}
-	return append(dst, tail...)
-}
-
-// bodyLen is the Remaining Length with so many bytes of properties and tail.
-func (r *reply) bodyLen(props, tail int) int {
-	switch {
-	case !r.short || props > 0:
-		return r.headLen + lenVarint(props) + props + tail
-	case r.head[0] != 0:
-		return r.headLen
-	}
-	return 0
-}
-
-// fits says whether the packet is within the limit of the client and of the protocol.
-func (r *reply) fits(props, tail int) bool {
-	body := r.bodyLen(props, tail)
-	if body > maxRemaining {
-		return false
-	}
-	return r.limit == 0 || uint64(1+lenVarint(body)+body) <= uint64(r.limit)
-}
-
-// appendString appends a string property; an empty one, or what is not an MQTT
-// string, is left out.
-func appendString(dst []byte, id byte, s string) []byte {
-	if s == "" || !isString(s) {
-		return dst
-	}
-	dst = append(dst, id, byte(len(s)>>8), byte(len(s)))
-	return append(dst, s...)
-}
-
-// appendBinary appends a binary property; nil, or more than 65,535 bytes, is left out.
-func appendBinary(dst []byte, id byte, b []byte) []byte {
-	if b == nil || len(b) > 0xffff {
-		return dst
-	}
-	dst = append(dst, id, byte(len(b)>>8), byte(len(b)))
-	return append(dst, b...)
-}
-
-// appendMissing says that something is not available; that it is, is the default.
-func appendMissing(dst []byte, id byte, available bool) []byte {
-	if available {
-		return dst
-	}
-	return append(dst, id, 0)
-}
-
-func appendU32(dst []byte, v uint32) []byte {
-	return append(dst, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
-}
-
-// userSize is the length of a user property, 0 for one that cannot be sent.
-func userSize(u *UserProperty) int {
-	if !isString(u.Key) || !isString(u.Val) {
-		return 0
-	}
-	return 1 + 2 + len(u.Key) + 2 + len(u.Val)
-}
-
-func appendUser(dst []byte, u *UserProperty) []byte {
-	if userSize(u) == 0 {
-		return dst
-	}
-	dst = append(dst, packets.PropUser, byte(len(u.Key)>>8), byte(len(u.Key)))
-	dst = append(dst, u.Key...)
-	dst = append(dst, byte(len(u.Val)>>8), byte(len(u.Val)))
-	return append(dst, u.Val...)
 }

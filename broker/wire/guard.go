@@ -89,8 +89,8 @@ func (r *reader) str(what string) []byte {
 
 // section splits off the properties: what their length says, to be read to its end.
 func (r *reader) section() reader {
-	n := r.varint("property length")
-	return reader{b: r.take(n, "properties"), bad: r.bad}
+	b := r.take(r.varint("property length"), "properties")
+	return reader{b: b, bad: r.bad}
 }
 
 // end refuses bytes that nothing accounts for.

@@ -2,91 +2,102 @@ package wire
 
 import (
 	"errors"
+	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// ErrOutputClosed is returned by Wait when the connection ended before its
-// output was written.
-var ErrOutputClosed = errors.New("wire: output closed")
-
-// Writer is the socket under an Output.
+// Writer is the socket under an Output. A Write that its deadline cut short after
+// some bytes is followed by one of the rest; a writer that cannot go on then fails
+// again, as crypto/tls does.
 type Writer interface {
 	Write(p []byte) (int, error)
 	SetWriteDeadline(t time.Time) error
 }
 
-const (
-	chunk      = 256 << 10 // one write call, so that progress is seen between
-	keepBuffer = 64 << 10  // larger buffers are not kept for reuse
-)
-
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
+// chunk is how many bytes one Write gets at most. Progress is seen between them, and
+// a writer that cannot go on after a deadline needs this much in a write timeout.
+const chunk = 64 << 10
 
 // Output is the output buffer of one connection. Anybody appends under its short
 // lock; the first append starts a goroutine, the flusher, that writes what has
-// gathered in one call, again and again, and ends when nothing is left. No lock
-// is held while it writes. An Output whose peer makes no progress for the write
-// timeout is failed: Fail is called once, from the flusher.
+// gathered in one call, again and again, and ends when nothing is left. No lock is
+// held while it writes, and a connection with nothing to write holds no buffer.
+//
+// It has no limit of its own: who may wait asks Room or Full first, what must be
+// sent is appended anyway.
 type Output struct {
 	w       Writer
 	timeout time.Duration
 	fail    func(error)
 	drained func()
+	limit   int
+	run     func() // flush, bound once: starting it allocates nothing
 
-	size atomic.Int64 // bytes pending or being written
+	size atomic.Int64 // bytes pending or being written; changed under mu
 
 	mu       sync.Mutex
-	buf      []byte
-	spare    []byte
-	pooled   *[]byte
-	flushing bool
-	closed   bool
-	waiting  bool // somebody wants to hear when there is room again
-	limit    int
-	idle     chan struct{} // closed when the flusher ends; nil while nobody waits
+	cur      *block        // what is appended to; empty between Begin and End only
+	sealed   []*block      // full ones before it
+	bulk     bool          // the last block written was not a small one
+	flushing bool          // the flusher runs
+	closed   bool          // by Close or a failed write
+	waiting  bool          // somebody wants to hear when there is room again
+	idle     chan struct{} // closed when nothing is left to write; nil while nobody waits
 
-	deadline time.Time // owned by the flusher
+	deadline time.Time // as set on w; owned by the flusher
 }
 
-// NewOutput returns the output of w. fail is called at most once, when a write
-// fails; drained when, after Full answered true, less than half of limit bytes
-// wait. Both run on the flusher without any lock.
+// NewOutput returns the output of w. When w makes no progress for timeout (at most
+// a quarter longer; 0 waits for ever) or fails otherwise, the output is closed and
+// fail called, once; not after Close. drained is called after Full or Notify
+// answered true and not more than half of limit, in bytes, waits. Both run on the
+// flusher without any lock, and may append.
 func NewOutput(w Writer, limit int, timeout time.Duration, fail func(error), drained func()) *Output {
-	return &Output{w: w, limit: limit, timeout: timeout, fail: fail, drained: drained}
+	o := &Output{w: w, limit: limit, timeout: timeout, fail: fail, drained: drained}
+	o.run = o.flush
+	return o
 }
 
 // Begin locks the output and returns the buffer to append to. End must follow.
 func (o *Output) Begin() []byte {
 	o.mu.Lock()
-	if o.buf == nil {
-		if o.spare != nil {
-			o.buf, o.spare = o.spare, nil
-		} else {
-			p := buffers.Get().(*[]byte)
-			o.buf = (*p)[:0]
-		}
+	switch k := o.cur; {
+	case k == nil:
+		o.cur = getBlock(o.bulk)
+	case k.hasRoom():
+	case k.small():
+		o.cur = getBlock(true)
+		o.cur.b = append(o.cur.b, k.b...)
+		k.release()
+	default:
+		o.sealed = append(o.sealed, k)
+		o.cur = getBlock(true)
 	}
-	return o.buf
+	return o.cur.b
 }
 
-// End takes the appended buffer back, unlocks, and has it written.
+// End takes the appended buffer back, unlocks, and has it written. After Close, or a
+// failed write, it is dropped.
 func (o *Output) End(buf []byte) {
-	if o.closed {
-		o.buf = buf[:0]
-		o.mu.Unlock()
-		return
+	o.size.Add(int64(len(buf) - len(o.cur.b)))
+	o.cur.b = buf
+	if len(buf) == 0 {
+		o.cur.release()
+		o.cur = nil
 	}
-	o.size.Add(int64(len(buf) - len(o.buf)))
-	o.buf = buf
-	start := !o.flushing && len(buf) > 0
+	if o.closed {
+		o.discardLocked()
+	}
+	start := o.cur != nil && !o.flushing
 	if start {
 		o.flushing = true
 	}
 	o.mu.Unlock()
 	if start {
-		go o.flush()
+		go o.run()
 	}
 }
 
@@ -96,110 +107,140 @@ func (o *Output) Append(p []byte) { o.End(append(o.Begin(), p...)) }
 // Pending is the number of bytes not yet written.
 func (o *Output) Pending() int { return int(o.size.Load()) }
 
-// Room is how many bytes may be appended before the limit.
-func (o *Output) Room() int { return o.limit - int(o.size.Load()) }
+// Room is how many bytes may be appended before the limit; negative beyond it.
+func (o *Output) Room() int { return o.limit - o.Pending() }
 
-// Full reports whether the output is over its limit. If so, drained will be
+// Full reports whether the output has reached its limit. If so, drained will be
 // called when half of it has been written.
 func (o *Output) Full() bool {
-	if int(o.size.Load()) < o.limit {
+	if o.Pending() < o.limit {
 		return false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if int(o.size.Load()) < o.limit || o.closed {
+	if o.Pending() < o.limit || !o.flushing || o.closed {
 		return false
 	}
 	o.waiting = true
 	return true
 }
 
-// Notify asks for drained to be called after the next write that leaves room.
-// It reports false if nothing is being written, so nothing would call.
+// Notify asks for drained to be called as soon as a write leaves room. It reports
+// false if nothing is being written, so nothing would call.
 func (o *Output) Notify() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.waiting = o.flushing && !o.closed
-	return o.waiting
+	if !o.flushing || o.closed {
+		return false
+	}
+	o.waiting = true
+	return true
 }
 
-// Close discards what is pending and lets the flusher end. It does not wait.
+// Close drops what is pending and lets the flusher end. It does not wait: a write
+// that has begun ends with the socket. Neither fail nor drained is called any more,
+// but for a call that has begun.
 func (o *Output) Close() {
 	o.mu.Lock()
-	o.closed = true
-	o.buf = nil
-	o.mu.Unlock()
+	defer o.mu.Unlock()
+	o.closeLocked()
 }
 
-// Flushed returns a channel that is closed when everything appended so far is
-// written or the output has failed.
+// Flushed returns a channel that is closed when nothing is left to write: all is
+// written, a write has failed, or the output was closed.
 func (o *Output) Flushed() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.idle == nil {
 		o.idle = make(chan struct{})
 	}
-	c := o.idle
-	if !o.flushing {
-		close(c)
-		o.idle = nil
+	idle := o.idle
+	if !o.flushing || o.closed {
+		o.idleLocked()
 	}
-	return c
+	return idle
 }
 
+// flush is the flusher. It is the only one to set flushing to false, and has looked
+// for more to write and for somebody who waits in the same critical section.
 func (o *Output) flush() {
-	var failed error
 	for {
-		o.mu.Lock()
-		b := o.buf
-		if len(b) == 0 || failed != nil {
-			o.stopLocked(failed)
-			o.mu.Unlock()
-			if failed != nil {
-				o.fail(failed)
-			}
+		k, drain := o.next()
+		switch {
+		case drain:
+			o.drained()
+		case k == nil:
 			return
+		default:
+			if err := o.wrote(k, o.write(k.b)); err != nil {
+				o.fail(err)
+				return
+			}
 		}
-		o.buf = nil
-		o.mu.Unlock()
-		failed = o.write(b)
-		o.wrote(b)
 	}
 }
 
-// stopLocked ends the flusher's life: an idle connection keeps no buffer.
-func (o *Output) stopLocked(failed error) {
-	o.flushing = false
-	if failed != nil {
-		o.closed = true
+// next takes the oldest block. Without one, and without a call of drained to make,
+// the flusher has ended.
+func (o *Output) next() (k *block, drain bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.waiting && o.Pending() <= o.limit/2 && !o.closed {
+		o.waiting = false
+		return nil, true
 	}
-	for _, b := range [][]byte{o.buf, o.spare} {
-		if b != nil && cap(b) <= keepBuffer {
-			b = b[:0]
-			buffers.Put(&b)
+	switch {
+	case len(o.sealed) > 0:
+		k = o.sealed[0]
+		n := copy(o.sealed, o.sealed[1:])
+		o.sealed[n] = nil
+		o.sealed = o.sealed[:n]
+	case o.cur != nil:
+		k, o.cur = o.cur, nil
+	default:
+		o.flushing = false
+		o.sealed = nil
+		o.idleLocked()
+	}
+	return k, false
+}
+
+// wrote accounts for a written block. It answers an error that is to be reported;
+// then the flusher has ended.
+func (o *Output) wrote(k *block, err error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.size.Add(-int64(len(k.b)))
+	o.bulk = len(k.b) > smallBlock
+	k.release()
+	if err == nil || o.closed { // next finds nothing after Close
+		return nil
+	}
+	o.closeLocked()
+	o.flushing = false
+	return err
+}
+
+func (o *Output) closeLocked() {
+	o.closed = true
+	o.discardLocked()
+	o.idleLocked()
+}
+
+func (o *Output) discardLocked() {
+	for _, k := range append(o.sealed, o.cur) {
+		if k != nil {
+			o.size.Add(-int64(len(k.b)))
+			k.release()
 		}
 	}
-	o.buf, o.spare = nil, nil
+	o.sealed, o.cur = nil, nil
+}
+
+func (o *Output) idleLocked() {
 	if o.idle != nil {
 		close(o.idle)
 		o.idle = nil
-	}
-}
-
-// wrote accounts for a written buffer and keeps it for the next round.
-func (o *Output) wrote(b []byte) {
-	left := o.size.Add(-int64(len(b)))
-	o.mu.Lock()
-	if o.spare == nil && cap(b) <= 4*keepBuffer {
-		o.spare = b[:0]
-	}
-	call := o.waiting && int(left) <= o.limit/2 && !o.closed
-	if call {
-		o.waiting = false
-	}
-	o.mu.Unlock()
-	if call {
-		o.drained()
 	}
 }
 
@@ -207,24 +248,29 @@ func (o *Output) write(b []byte) error {
 	for len(b) > 0 {
 		o.arm()
 		n, err := o.w.Write(b[:min(chunk, len(b))])
-		if err != nil {
+		b = b[n:]
+		switch {
+		case err == nil && n == 0:
+			return io.ErrShortWrite
+		case err == nil:
+		case n == 0 || !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
 		}
-		b = b[n:]
 	}
 	return nil
 }
 
-// arm moves the write deadline, but only when a quarter of it has passed: a
-// timer call for every write would cost more than the write's bookkeeping.
+// arm sets the write deadline so that a write has at least the timeout, but only
+// when the last one does not do: a timer call for every write would cost more than
+// the write's bookkeeping.
 func (o *Output) arm() {
 	if o.timeout <= 0 {
 		return
 	}
 	now := time.Now()
-	if o.deadline.Sub(now) > o.timeout*3/4 {
+	if o.deadline.Sub(now) >= o.timeout {
 		return
 	}
-	o.deadline = now.Add(o.timeout)
+	o.deadline = now.Add(o.timeout + o.timeout/4)
 	_ = o.w.SetWriteDeadline(o.deadline) // a socket that cannot take it fails the write itself
 }
