@@ -32,6 +32,7 @@ type exchange struct {
 	next   Exchange        // takes the client's next AUTH; nil when none is expected
 	begun  *packets.Packet // the CONNECT until it is decided
 	hooks  bool            // AUTH packets go to OnAuthPacket
+	asked  bool            // a hook's 0x18 waits for the client's answer
 }
 
 // Authenticate asks who a connection is: the Authenticator first, then every hook
@@ -65,25 +66,28 @@ func (c *Chain) Authenticate(ctx context.Context, h *Client, pk *packets.Packet)
 // connection's goroutine.
 func (c *Chain) AuthPacket(ctx context.Context, h *Client, pk *packets.Packet) Answer {
 	x := h.exchange
+	goesOn, again := pk.ReasonCode == CodeContinue, pk.ReasonCode == CodeReauthenticate
 	switch {
 	case x == nil || x.method == "":
 		return Answer{Code: CodeProtocol, Why: "AUTH without an authentication method in CONNECT [MQTT-4.12.0-7]"}
 	case pk.Properties.AuthenticationMethod != x.method:
-		return Answer{Code: CodeProtocol, Why: "AUTH with another authentication method than CONNECT [MQTT-4.12.1-1]"}
-	case x.hooks:
+		return Answer{Code: CodeProtocol, Why: "AUTH with another authentication method than CONNECT [MQTT-4.12.0-5]"}
+	case goesOn && x.asked, again && x.hooks && !x.asked:
 		return c.hooksAuthPacket(h, x, pk)
-	}
-	switch {
-	case pk.ReasonCode == CodeContinue && x.next != nil:
+	case goesOn && x.next != nil:
 		return c.take(h, c.proceed(ctx, x.next, pk.Properties.AuthenticationData))
-	case pk.ReasonCode == CodeReauthenticate && x.next == nil && x.begun == nil:
-		id := h.Identity()
-		return c.take(h, c.begin(ctx, Connect{
-			Client: h, TLS: x.tls, Method: x.method, Data: pk.Properties.AuthenticationData,
-			User: id.User, HasUser: id.HasUser, Again: true,
-		}))
+	case again && !x.hooks && x.next == nil && x.begun == nil:
+		return c.take(h, c.beginAgain(ctx, h, pk))
 	}
 	return Answer{Code: CodeProtocol, Why: "AUTH out of turn"}
+}
+
+func (c *Chain) beginAgain(ctx context.Context, h *Client, pk *packets.Packet) Step {
+	id := h.Identity()
+	return c.begin(ctx, Connect{
+		Client: h, TLS: h.exchange.tls, Method: h.exchange.method, Data: pk.Properties.AuthenticationData,
+		User: id.User, HasUser: id.HasUser, Again: true,
+	})
 }
 
 // take turns an Authenticator's step into an answer.
@@ -126,7 +130,7 @@ func (c *Chain) accept(h *Client, x *exchange, step *Step) Answer {
 func (c *Chain) hooksAgree(h *Client, pk *packets.Packet) (why string, ok bool) {
 	for _, k := range c.on[mqtt.OnConnectAuthenticate] {
 		if !k.authenticates(h.bare(), pk) {
-			return "hook " + k.id, false
+			return k.name, false
 		}
 	}
 	return "", true
@@ -144,12 +148,13 @@ func (c *Chain) hooksAuthPacket(h *Client, x *exchange, pk *packets.Packet) Answ
 	for _, k := range c.on[mqtt.OnAuthPacket] {
 		var err error
 		if out, err = k.authPacket(h.bare(), out); err != nil {
-			return Answer{Code: authCode(err), Why: "hook " + k.id + ": " + err.Error()}
+			return Answer{Code: authCode(err), Why: k.name + ": " + err.Error()}
 		}
 	}
 	if out.ReasonCode != CodeSuccess && out.ReasonCode != CodeContinue {
 		return Answer{Code: CodeBadMethod, Why: "no hook answered AUTH"}
 	}
+	x.asked = out.ReasonCode == CodeContinue
 	return Answer{Code: out.ReasonCode, Method: x.method, Data: out.Properties.AuthenticationData}
 }
 

@@ -20,7 +20,7 @@ func (c *Chain) Authorize(h *Client, q Request) Decision {
 	cl := h.bare()
 	for _, k := range acl {
 		if !k.allows(cl, q.Topic, q.Action == Publish) {
-			d.Code, d.Rule = CodeNotAuthorized, "hook "+k.id
+			d.Code, d.Rule = CodeNotAuthorized, k.name
 			return d
 		}
 	}

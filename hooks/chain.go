@@ -48,10 +48,10 @@ type Chain struct {
 
 	portPanics atomic.Uint64
 
-	closing sync.Once
-	closed  chan struct{} // closed when every hook has stopped; closeErr is valid then
-	// closeErr is written before closed is closed.
-	closeErr error
+	closing  sync.Once
+	stopping atomic.Pointer[hook] // the one that is being stopped
+	closed   chan struct{}        // closed when every hook has stopped
+	closeErr error                // valid when closed is closed
 }
 
 // New starts every hook (SetOpts, Init) and works out which events they provide.
@@ -118,7 +118,7 @@ func (h *hook) init(log *slog.Logger, caps *mqtt.Capabilities, config any) (err 
 		}
 	}()
 	h.id = h.ID()
-	h.log = log.With("hook", h.id)
+	h.name, h.log = "hook "+h.id, log.With("hook", h.id)
 	h.SetOpts(h.log, &mqtt.HookOptions{Capabilities: caps})
 	if err := h.Init(config); err != nil {
 		return fmt.Errorf("start hook %q: %w", h.id, err)
@@ -162,15 +162,19 @@ func (c *Chain) Stopped() {
 }
 
 // Close stops the hooks, the last one first, and waits for them, or until ctx ends:
-// the error then names the hooks that may still be running. No other method may be
-// called any more. Further calls wait for the same end.
+// the error then names the hook that does not stop. No other method may be called
+// any more. Further calls wait for the same end.
 func (c *Chain) Close(ctx context.Context) error {
 	c.closing.Do(func() { go c.stop() })
 	select {
 	case <-c.closed:
 		return c.closeErr
 	case <-ctx.Done():
-		return fmt.Errorf("stop hooks: %w", ctx.Err())
+		id := ""
+		if h := c.stopping.Load(); h != nil {
+			id = h.id
+		}
+		return fmt.Errorf("stop hook %q: %w", id, ctx.Err())
 	}
 }
 
@@ -178,6 +182,7 @@ func (c *Chain) Close(ctx context.Context) error {
 func (c *Chain) stop() {
 	defer close(c.closed)
 	for i := len(c.hooks) - 1; i >= 0; i-- {
+		c.stopping.Store(c.hooks[i])
 		if err := c.hooks[i].stop(); err != nil {
 			c.closeErr = errors.Join(c.closeErr, err)
 		}

@@ -11,7 +11,7 @@ import (
 func (c *Chain) Connect(h *Client, pk *packets.Packet) (code byte, why string) {
 	for _, k := range c.on[mqtt.OnConnect] {
 		if err := k.connect(h.bare(), pk); err != nil {
-			return connackCode(err), "hook " + k.id + ": " + err.Error()
+			return connackCode(err), k.name + ": " + err.Error()
 		}
 	}
 	return CodeSuccess, ""
@@ -49,15 +49,13 @@ func (c *Chain) SessionEstablished(h *Client, pk *packets.Packet) {
 // when the client ended it with DISCONNECT 0x00, else best made with [Ended];
 // expire says that its session ended with it.
 func (c *Chain) Disconnect(h *Client, err error, expire bool) {
-	if len(c.on[mqtt.OnDisconnect]) == 0 {
-		return
+	if cl := h.mochi.Load(); cl != nil {
+		cl.Stop(err) // so that its Closed and StopCause tell the truth from now on
 	}
-	cl := h.bare()
-	cl.Stop(err) // so that Closed and StopCause tell hooks the truth
 	for _, k := range c.on[mqtt.OnDisconnect] {
 		func() {
 			defer k.caught(mqtt.OnDisconnect)
-			k.OnDisconnect(cl, err, expire)
+			k.OnDisconnect(h.bare(), err, expire)
 		}()
 	}
 }

@@ -16,6 +16,7 @@ var errPanicked = errors.New("hook panicked")
 type hook struct {
 	mqtt.Hook
 	id     string
+	name   string // of its refusals, for the log
 	log    *slog.Logger
 	panics atomic.Uint64
 }

@@ -62,7 +62,7 @@ func (k *hook) publish(cl *mqtt.Client, pk packets.Packet) (out packets.Packet, 
 }
 
 func verdict(k *hook, err error) Verdict {
-	v := Verdict{Why: "hook " + k.id + ": " + err.Error()}
+	v := Verdict{Why: k.name + ": " + err.Error()}
 	if errors.Is(err, packets.CodeSuccessIgnore) {
 		v.Fate = Ignore
 		return v

@@ -25,7 +25,7 @@ func (c *Chain) Will(h *Client, m *message.Message, delay uint32) (*message.Mess
 	for _, k := range list {
 		var err error
 		if w, err = k.will(h.bare(), w); err != nil {
-			return nil, fmt.Errorf("hook %s: %w", k.id, err)
+			return nil, fmt.Errorf("%s: %w", k.name, err)
 		}
 	}
 	if w.Qos > 2 {
