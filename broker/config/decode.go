@@ -94,13 +94,22 @@ func (d *decoder) items(dst reflect.Value, v any, path string) {
 
 func (d *decoder) text(t text, v any, path string) {
 	s, ok := v.(string)
-	if n, isInt := v.(intText); isInt {
-		switch t.(type) {
-		case *Size, *Mode:
+	n, isInt := v.(intText)
+	switch t.(type) {
+	case *Mode:
+		if isInt { // 0660 is what everybody writes, and its digits say all
 			s, ok = string(n), true
-		case *Duration:
-			s, ok = string(n), n == "0"
 		}
+	case *Size:
+		if isInt {
+			s = string(n)
+		}
+		ok = isInt || ok && !isDigits(s)
+	case *Duration:
+		if isInt {
+			s = string(n)
+		}
+		ok = isInt && n == "0" || ok && !isDigits(s)
 	}
 	if !ok {
 		s = "" // no type reads it
@@ -109,6 +118,10 @@ func (d *decoder) text(t text, v any, path string) {
 		d.wrong(path, err.Error(), v)
 	}
 }
+
+// isDigits reports whether text is a number without a unit, which YAML would read
+// as one if it were not in quotes.
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // wrong reports a value of the wrong type or form.
 func (d *decoder) wrong(path, must string, v any) { d.add(path, "%s, is %s", must, shown(v)) }

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -55,7 +57,7 @@ func (l *layer) set(path, value, name, where string) []Problem {
 	t, ok := lookup(path)
 	switch {
 	case !ok:
-		return []Problem{{Path: name, Message: "is not a setting", Where: where}}
+		return []Problem{{Path: cmp.Or(name, where), Message: "is not a setting", Where: where}}
 	case isSection(t):
 		return []Problem{{Path: name, Message: "is a section; set its keys one by one", Where: where}}
 	}
@@ -79,36 +81,47 @@ func (l *layer) set(path, value, name, where string) []Problem {
 // the decoder says what is wrong.
 func typed(t reflect.Type, value, path, where string, from origins) (any, []Problem) {
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[text]()) {
+		if isDigits(value) {
+			return intText(value), nil
+		}
 		return value, nil
 	}
 	switch t.Kind() {
 	case reflect.Slice:
-		y := yamlReader{report: report{from: origins{}}, source: where}
-		v := y.document([]byte(value))
-		for p := range y.from { // [0].url
-			if strings.HasPrefix(p, "[") {
-				from[path+p] = where
-			}
-		}
-		for i, p := range y.list {
-			if strings.HasPrefix(p.Path, "[") {
-				y.list[i].Path = path + p.Path
-			} else {
-				y.list[i].Path = path
-			}
-			y.list[i].Where = where
-		}
-		return v, y.list
+		return typedList(value, path, where, from)
 	case reflect.Bool:
 		if value == "true" || value == "false" {
 			return value == "true", nil
 		}
 	case reflect.Int:
-		return intText(value), nil
+		if value != "" && strings.Trim(value, "+-0123456789") == "" {
+			return intText(value), nil
+		}
 	case reflect.Float64:
-		return floatText(value), nil
+		if _, err := strconv.ParseFloat(value, 64); err == nil {
+			return floatText(value), nil
+		}
 	}
 	return value, nil
+}
+
+// typedList reads a list, which is YAML. Problems and places get the path of the
+// key and the one place that there is.
+func typedList(value, path, where string, from origins) (any, []Problem) {
+	y := yamlReader{report: report{from: origins{}}, source: where}
+	v := y.document([]byte(value))
+	for p := range y.from {
+		if strings.HasPrefix(p, "[") { // [0].url
+			from[path+p] = where
+		}
+	}
+	for i, p := range y.list {
+		y.list[i].Path, y.list[i].Where = path, where
+		if strings.HasPrefix(p.Path, "[") {
+			y.list[i].Path += p.Path
+		}
+	}
+	return v, y.list
 }
 
 // lookup returns the type of a path; lists are as far as a path goes.

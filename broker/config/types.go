@@ -34,10 +34,10 @@ func (d Duration) Seconds() uint32 {
 
 // String returns it as it is written in a file.
 func (d Duration) String() string {
-	switch {
-	case d == Never:
+	switch d {
+	case Never:
 		return "never"
-	case d == 0:
+	case 0:
 		return "0"
 	}
 	const day = 24 * time.Hour
@@ -129,13 +129,13 @@ func (s *Size) parse(in string) error {
 	return nil
 }
 
-// Mode is the permission bits of a file, written in octal as text: "0660".
+// Mode is the permission bits of a file, written in octal: 0660.
 type Mode uint32
 
 // String returns it as it is written in a file.
 func (m Mode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
 
-var errMode = errors.New(`must be octal permissions in quotes such as "0660"`)
+var errMode = errors.New("must be octal permissions such as 0660")
 
 func (m *Mode) parse(s string) error {
 	v, err := strconv.ParseUint(s, 8, 32)
