@@ -3,11 +3,9 @@ package router
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/session"
-	"github.com/skeinmq/skein/broker/topic"
 	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
 )
@@ -22,7 +20,7 @@ type ConnectRequest struct {
 	HasUser bool
 	Clean   bool   // Clean Start, or Clean Session of 3.x
 	Expiry  uint32 // MQTT 5: Session Expiry Interval, seconds
-	Will    *store.Will
+	Will    *Will
 	Link    *Link
 }
 
@@ -30,7 +28,6 @@ type ConnectRequest struct {
 type ConnectResult struct {
 	Present bool
 	Expiry  uint32 // granted, seconds
-	Client  *Client
 }
 
 // ConnectError is a refused connect with its MQTT 5 reason code.
@@ -42,26 +39,19 @@ type ConnectError struct {
 func (e *ConnectError) Error() string { return fmt.Sprintf("%s (0x%02X)", e.Why, e.Code) }
 
 // Connect gives a connection its session: a new one, or the stored one, taken
-// over from an older connection if there is one [MQTT-3.1.4-3]. ready is called
-// once the session is committed, with the client locked out of every delivery, so
-// that CONNACK is the first packet [MQTT-3.2.0-1]; deliveries follow at once.
-func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(ConnectResult)) error {
+// over from an older connection if there is one [MQTT-3.1.4-3]. ready encodes the
+// CONNACK; it is appended to the output once the session is committed and before
+// anything is delivered [MQTT-3.2.0-1]. The error is a *ConnectError. After
+// success Disconnect must be called.
+func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(dst []byte, res ConnectResult) []byte) error {
 	leave, err := r.reg.gates.enter(ctx, q.ID)
 	if err != nil {
-		return &ConnectError{0x88, "another connect of this client id is under way"}
+		return &ConnectError{codeUnavailable, "another connect of this client id is under way"}
 	}
 	defer leave()
-	old := r.reg.get(q.ID)
-	if old != nil {
-		if !old.belongs(q.User, q.HasUser) {
-			return &ConnectError{0x85, "client id belongs to another user"}
-		}
-		if err := r.takeOver(ctx, old, q.Clean); err != nil {
-			return err
-		}
-		if r.reg.get(q.ID) != old {
-			old = nil // it ended with its connection
-		}
+	old, err := r.displace(ctx, &q)
+	if err != nil {
+		return err
 	}
 	expiry, persistent := r.grant(&q)
 	if persistent && r.overPersistent(old) {
@@ -75,8 +65,26 @@ func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(Conne
 	if c == nil {
 		c = r.newClient(q.ID, persistent)
 	}
-	r.attach(c, &q, expiry, old != nil, ready)
-	return nil
+	return r.attach(ctx, c, &q, ConnectResult{Present: old != nil, Expiry: expiry}, ready)
+}
+
+// displace closes an older connection of the client id and answers the session
+// that outlived it, if any.
+func (r *Router) displace(ctx context.Context, q *ConnectRequest) (*Client, error) {
+	old := r.reg.get(q.ID)
+	if old == nil {
+		return nil, nil
+	}
+	if !old.belongs(q.User, q.HasUser) {
+		return nil, &ConnectError{codeIDInvalid, "client id belongs to another user"}
+	}
+	if err := r.takeOver(ctx, old, q.Clean); err != nil {
+		return nil, err
+	}
+	if r.reg.get(q.ID) != old {
+		return nil, nil // it ended with its connection
+	}
+	return old, nil
 }
 
 // grant works out how long the session lives after its connection.
@@ -117,18 +125,18 @@ func (r *Router) takeOver(ctx context.Context, c *Client, clean bool) error {
 		return nil
 	}
 	r.stats.Takeovers.Inc()
-	l.End(0x8E, "session taken over")
+	l.End(codeTakenOver, "session taken over")
 	select {
-	case <-l.Left:
+	case <-l.left:
 		return nil
 	case <-ctx.Done():
-		return &ConnectError{0x88, "the older connection did not end in time"}
+		return &ConnectError{codeUnavailable, "the older connection did not end in time"}
 	}
 }
 
 func (r *Router) newClient(id message.ClientID, persistent bool) *Client {
 	c := &Client{ID: id, r: r, sess: session.New(persistent, r.Settings().Queue)}
-	c.out.Dropped, c.out.Acked = c.droppedEntry, nil
+	c.out.Dropped = c.droppedEntry
 	r.stats.Sessions.Inc()
 	if persistent {
 		r.stats.PersistentSessions.Inc()
@@ -137,221 +145,81 @@ func (r *Router) newClient(id message.ClientID, persistent bool) *Client {
 	return c
 }
 
-// attach makes the connection the session's and starts deliveries.
-func (r *Router) attach(c *Client, q *ConnectRequest, expiry uint32, present bool, ready func(ConnectResult)) {
+// attach makes the connection the session's and starts deliveries. Until the
+// session's head is committed it is offline: what comes meanwhile is queued. The
+// gate of the client id keeps other connects away.
+func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res ConnectResult, ready func([]byte, ConnectResult) []byte) error {
 	l := q.Link
-	l.client = c
+	l.client, l.left = c, make(chan struct{})
 	l.plain = l.MaxPacket == 0 && l.AliasMax == 0
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.expiry != nil {
-		r.due.Remove(c.expiry)
-		c.expiry = nil
-	}
-	c.cancelWillLocked()
+	c.stopClocksLocked()
 	c.clean = false
-	c.head = store.Session{ID: q.ID, User: q.User, HasUser: q.HasUser, Epoch: c.head.Epoch + 1, Version: l.Version, Expiry: expiry, Will: q.Will}
-	if c.Persistent() {
-		head := c.head
-		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
-	}
 	c.hook = l.Hook
-	if present {
-		c.judgeAgainLocked(l.Hook)
+	c.head = store.Session{
+		ID: q.ID, User: q.User, HasUser: q.HasUser, Epoch: c.head.Epoch + 1, Version: l.Version, Expiry: res.Expiry, Will: q.Will,
 	}
+	var woken []*Group
+	if res.Present {
+		woken = c.judgeAgainLocked(l.Hook)
+	}
+	committed := c.commitHeadLocked()
+	c.mu.Unlock()
+	wakeAll(woken)
+	if err := committed.wait(ctx); err != nil {
+		r.abandon(c)
+		return &ConnectError{codeUnavailable, "session could not be stored: " + err.Error()}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.Out.End(ready(l.Out.Begin(), res))
 	c.sess.Connected(l, l.Window)
-	ready(ConnectResult{Present: present, Expiry: expiry, Client: c})
 	c.link = l
-	c.commitLocked(nil)
 	c.live.Store(l)
 	c.pumpLocked(nil)
+	return nil
 }
 
-// judgeAgainLocked drops stored subscriptions that today's rules refuse.
-func (c *Client) judgeAgainLocked(h *hooks.Client) {
-	for f, s := range c.subs {
-		if c.r.hooks.Authorize(h, hooks.Request{Action: hooks.Subscribe, Topic: string(s.parsed.Filter), QoS: s.QoS}).Code == 0 {
-			continue
-		}
-		delete(c.subs, f)
-		if s.parsed.Group == "" {
-			c.r.removed(c, s)
-		} else {
-			defer func() { go c.r.removed(c, s) }() // leave takes c.mu
-		}
-		if c.Persistent() {
-			c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSubscription, Delete: true, Filter: f})
-		}
-	}
-}
-
-// DisconnectRequest says how a connection ended.
-type DisconnectRequest struct {
-	Will      bool   // the will is to be sent: no DISCONNECT 0x00 came
-	HasExpiry bool   // MQTT 5 DISCONNECT with a Session Expiry Interval
-	Expiry    uint32 // seconds
-	Stopping  bool   // the server stops: wills and sessions are left as they are
-}
-
-// Disconnect ends a connection. It must be called once for each Connect.
-func (r *Router) Disconnect(l *Link, q DisconnectRequest) {
-	c := l.client
-	c.mu.Lock()
-	if c.link != l {
-		c.mu.Unlock()
-		close(l.Left)
-		return
-	}
-	c.link = nil
-	c.live.Store(nil)
-	c.sess.Disconnected()
-	if q.HasExpiry {
-		c.head.Expiry = min(q.Expiry, r.Settings().MaxExpiry)
-	}
+// commitHeadLocked commits the session's head with what else was recorded.
+func (c *Client) commitHeadLocked() commitWait {
+	w := make(commitWait, 1)
 	if !c.Persistent() {
-		c.cursors = nil
+		w <- nil
+		return w
 	}
-	woken := c.giveBackLocked(nil)
+	head := c.head
+	ops := append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
+	c.out.Ops = nil
+	c.r.store.Commit(&store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: ops}, w)
+	return w
+}
+
+// abandon takes back an attach whose commit failed: the connection goes, the
+// session is left to its expiry.
+func (r *Router) abandon(c *Client) {
+	c.mu.Lock()
 	ends := !c.Persistent() || c.head.Expiry == 0
-	var send *store.Will
-	if !q.Will {
-		c.head.Will = nil
-	} else if !q.Stopping {
-		send = c.startWillLocked(ends || c.clean)
-	}
+	c.head.Will = nil
 	if !ends {
 		c.startExpiryLocked()
+		c.commitLocked(nil)
 	}
-	c.commitLocked(nil)
-	hook := c.hook
 	c.mu.Unlock()
 	if ends {
 		r.endSession(c)
 	}
-	if send != nil {
-		r.sendWill(c, hook, send)
-	}
-	wakeAll(woken)
-	close(l.Left)
 }
 
-func (c *Client) startExpiryLocked() {
-	if c.head.Expiry != NoExpiry {
-		at := c.r.now().Add(time.Duration(c.head.Expiry) * time.Second)
-		c.head.ExpiresAt = at.UnixNano()
-		c.expiry = c.r.due.Add(at, func() { c.r.expire(c) })
-	}
-	if c.Persistent() {
-		head := c.head
-		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
-	}
-}
-
-// expire ends a session whose client did not come back in time. A will that
-// still waits is sent now [MQTT-3.1.2-8].
-func (r *Router) expire(c *Client) {
-	c.mu.Lock()
-	if c.link != nil || c.ended || c.expiry == nil {
-		c.mu.Unlock()
-		return
-	}
-	w := c.head.Will
-	c.head.Will = nil
-	c.mu.Unlock()
-	r.stats.ExpiredSessions.Inc()
-	r.endSession(c)
-	if w != nil {
-		r.sendWill(c, c.hook, w)
-	}
-	if r.has.ClientExpired {
-		r.hooks.ClientExpired(c.hook)
-	}
-}
-
-// endSession deletes a session and all that belongs to it.
-func (r *Router) endSession(c *Client) {
-	c.mu.Lock()
-	if c.ended {
-		c.mu.Unlock()
-		return
-	}
-	c.ended = true
-	subs := c.subs
-	c.subs, c.cursors = nil, nil
-	if c.expiry != nil {
-		r.due.Remove(c.expiry)
-		c.expiry = nil
-	}
-	w := c.head.Will
-	waiting := c.cancelWillLocked()
-	woken := c.giveBackLocked(nil)
-	if c.Persistent() {
-		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Delete: true})
-		r.stats.PersistentSessions.Dec()
-	}
-	r.stats.Sessions.Dec()
-	r.reg.remove(c)
-	c.commitLocked(nil)
-	hook := c.hook
-	c.mu.Unlock()
-	for _, s := range subs {
-		r.removed(c, s)
-	}
-	wakeAll(woken)
-	if waiting && w != nil { // the session ended before the delay did [MQTT-3.1.3-9]
-		r.sendWill(c, hook, w)
-	}
-}
-
-// Restore loads what the store holds: retained messages, sessions and delayed
-// messages. It must be done before the first client connects.
-func (r *Router) Restore(ctx context.Context) error {
-	if err := r.store.Retained(ctx, func(m *message.Message) bool {
-		r.retained.mu.Lock()
-		r.retained.putLocked(m)
-		r.retained.mu.Unlock()
-		return true
-	}); err != nil {
-		return fmt.Errorf("load retained messages: %w", err)
-	}
-	var ids []message.ClientID
-	if err := r.store.Heads(ctx, func(h store.Session, _ []store.Subscription) bool {
-		ids = append(ids, h.ID)
-		return true
-	}); err != nil {
-		return fmt.Errorf("load sessions: %w", err)
-	}
-	for _, id := range ids {
-		if err := r.restoreSession(ctx, id); err != nil {
-			return err
-		}
-	}
-	return r.restoreDelayed(ctx)
-}
-
-func (r *Router) restoreSession(ctx context.Context, id message.ClientID) error {
-	img, err := r.store.Load(ctx, id)
-	if err != nil {
-		return fmt.Errorf("load session %q: %w", id, err)
-	}
-	c := r.newClient(id, true)
-	c.sess = session.Restore(img, r.Settings().Queue)
-	c.hook = r.hooks.NewClient(hooks.Info{ID: string(id), User: img.Session.User, HasUser: img.Session.HasUser, Version: img.Session.Version})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.head = img.Session
-	for _, s := range img.Subs {
-		parsed, err := topic.Parse(s.Filter)
-		if err != nil {
-			r.log.Error("stored subscription is invalid", "client", id, "filter", s.Filter, "error", err)
+// judgeAgainLocked drops stored subscriptions that today's rules refuse.
+func (c *Client) judgeAgainLocked(h *hooks.Client) []*Group {
+	var woken []*Group
+	for f, s := range c.subs {
+		q := hooks.Request{Action: hooks.Subscribe, Topic: string(s.parsed.Filter), QoS: s.QoS}
+		if d := c.r.hooks.Authorize(h, q); d.Code == 0 {
 			continue
 		}
-		if parsed.Exclusive {
-			r.exclusive.take(string(parsed.Filter), c)
-		}
-		c.enterLocked(&subscription{s, parsed}, false)
+		c.r.log.Info("stored subscription is no longer allowed", "client", string(c.ID), "filter", f)
+		woken = append(woken, c.removeLocked(s)...)
 	}
-	c.out.Ops = nil
-	c.restoreTimesLocked()
-	return nil
+	return woken
 }

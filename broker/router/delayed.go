@@ -12,6 +12,8 @@ import (
 	"github.com/skeinmq/skein/hooks/store"
 )
 
+const delayedPrefix = "$delayed/"
+
 // delayed are the messages published to $delayed/SECONDS/topic, until their time.
 type delayed struct {
 	mu    sync.Mutex
@@ -21,26 +23,32 @@ type delayed struct {
 
 // delay accepts a publish to $delayed. It is acknowledged when stored; its expiry
 // runs from now; the rules judge the topic behind the prefix now and when due.
-func (p *Publisher) delay(pub *message.Publish, m *message.Message, seconds int64, name string, err error, pend *Pending) Outcome {
+func (p *Publisher) delay(pub *message.Publish, m *message.Message) Outcome {
 	r := p.r
 	set := r.Settings()
+	seconds, name, _, err := topic.ParseDelayed(m.Topic)
 	switch {
-	case err != nil || !set.DelayedEnabled || time.Duration(seconds) > set.DelayedMax/time.Second || name[0] == '$':
-		return p.refuse(pub, codeTopicInvalid, stats.DropInvalid, "$delayed topic invalid, too far away or switched off")
-	case r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain}).Code != 0:
-		return p.refuse(pub, codeNotAuthorized, stats.DropACL, "topic behind $delayed refused")
+	case err != nil:
+		return p.refuse(pub, codeTopicInvalid, stats.DropInvalid, err.Error())
+	case !set.DelayedEnabled || seconds > int64(set.DelayedMax/time.Second):
+		return p.refuse(pub, codeTopicInvalid, stats.DropInvalid, "$delayed is switched off or too far away")
+	}
+	if code := r.judgeTopic(name); code != codeSuccess {
+		return p.refuse(pub, code, stats.DropInvalid, "topic behind $delayed refused")
+	}
+	if d := r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain}); d.Code != 0 {
+		return p.refuse(pub, d.Code, stats.DropACL, d.Rule)
 	}
 	later := *m
 	later.Topic = name
-	if pend == nil && pub.QoS > 0 {
-		pend = p.newPending()
+	var pend *Pending
+	if pub.QoS > 0 {
+		pend = p.pending()
 	}
 	if !r.delayed.add(r, &later, m.Created+seconds*int64(time.Second), pend) {
 		return p.refuse(pub, codeQuotaExceeded, stats.DropDelayLimit, "too many delayed messages")
 	}
-	if pub.QoS > 0 {
-		p.settle([]message.PacketID{pub.ID}, pub.QoS, 0, pend)
-	}
+	p.settleOne(pub, codeSuccess)
 	return Outcome{}
 }
 
@@ -48,14 +56,11 @@ func (p *Publisher) delay(pub *message.Publish, m *message.Message, seconds int6
 func (d *delayed) add(r *Router, m *message.Message, at int64, pend *Pending) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.items) >= r.Settings().DelayedCount {
+	if limit := r.Settings().DelayedCount; limit > 0 && len(d.items) >= limit {
 		return false
 	}
 	d.seq++
-	if pend != nil {
-		pend.left.Add(1)
-	}
-	r.store.Commit(&store.Batch{Ops: []store.Op{{Kind: store.KindDelayed, Seq: d.seq, At: at, Msg: m}}}, &commitDone{r: r, pend: pend})
+	r.commitNode(store.Op{Kind: store.KindDelayed, Seq: d.seq, At: at, Msg: m}, pend)
 	d.waitLocked(r, d.seq, at, m)
 	return true
 }
@@ -72,16 +77,15 @@ func (d *delayed) fire(r *Router, seq uint64, m *message.Message) {
 	delete(d.items, seq)
 	d.mu.Unlock()
 	r.stats.Delayed.Dec()
-	switch {
-	case m.Expired(r.now().UnixNano()):
+	if m.Expired(r.now().UnixNano()) {
 		r.stats.Drop(stats.DropExpired, 1)
-	case topic.ValidName(m.Topic) == nil:
-		h := r.hooks.NewClient(hooks.Info{ID: string(m.Publisher), User: m.User, HasUser: m.User != ""})
-		if r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain}).Code != 0 {
+	} else {
+		h := r.hooks.NewClient(hooks.Info{ID: string(m.Publisher), User: m.User, HasUser: m.User != "", Version: message.V5})
+		if r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain}).Code == 0 {
+			r.Inject(m)
+		} else {
 			r.stats.Drop(stats.DropACL, 1)
-			break
 		}
-		r.Inject(m)
 	}
-	r.store.Commit(&store.Batch{Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: seq}}}, &commitDone{r: r})
+	r.commitNode(store.Op{Kind: store.KindDelayed, Delete: true, Seq: seq}, nil)
 }

@@ -12,67 +12,56 @@ import (
 // fillStep is how many bytes a session may append in one hold of its output.
 const fillStep = 64 << 10
 
-// deliverRun hands a run to all its targets. It reports whether there was any.
-func (r *Router) deliverRun(u *run) bool {
-	for i := range u.rt.targets {
-		t := &u.rt.targets[i]
-		if qos := min(u.qos, t.qos); qos == 0 {
-			r.deliverQoS0(u, t)
-		} else {
-			t.c.deliver(u, t, qos)
-		}
-	}
-	return len(u.rt.targets) > 0
-}
-
 // deliverQoS0 appends a run to the output of a connected client, without its
 // session. Over the output's limit it is dropped and counted.
-func (r *Router) deliverQoS0(u *run, t *target) {
-	l := t.c.live.Load()
-	if l == nil {
-		t.c.offlineQoS0(u, t)
-		return
-	}
-	if l.Out.Room() <= 0 || r.overLimit() {
-		t.c.drop(stats.DropOutputFull, u.n)
-		return
-	}
-	if l.plain && len(t.subIDs) == 0 {
+func (c *Client) deliverQoS0(u *run, t *target) {
+	l := c.live.Load()
+	switch {
+	case l == nil && c.r.Settings().QueueQoS0:
+		c.deliver(u, t, 0)
+	case l == nil:
+		c.dropRun(stats.DropQoS0Offline, u)
+	case l.Out.Room() <= 0 || c.r.overLimit():
+		c.dropRun(stats.DropOutputFull, u)
+	case l.plain && len(t.subIDs) == 0:
 		b := u.blockFor(l.Version, 0)
 		l.Out.End(append(l.Out.Begin(), b.bytes...))
-		r.stats.Sent(0, u.n, len(b.bytes), u.payload)
-		return
+		c.r.stats.Sent(0, u.n, len(b.bytes), u.payload)
+	default:
+		c.appendQoS0(u, t, l)
 	}
-	e := session.Entry{Entry: store.Entry{SubIDs: t.subIDs}}
+}
+
+// appendQoS0 encodes a run for one subscriber.
+func (c *Client) appendQoS0(u *run, t *target, l *Link) {
 	m := message.Message{Topic: u.rt.name}
-	e.Msg = &m
-	now := r.now().UnixNano()
+	e := session.Entry{Entry: store.Entry{Msg: &m, SubIDs: t.subIDs}}
+	now := c.r.now().UnixNano()
+	large := 0
 	buf := l.Out.Begin()
 	for i := range u.items {
-		m.Payload, m.Props = u.items[i].payload, u.forwarded(&u.items[i])
-		was := len(buf)
+		m.Payload, m.Props = u.items[i].payload, u.items[i].forwarded()
 		var ok bool
 		if buf, ok = l.AppendPublish(buf, &e, 0, false, now); !ok {
-			t.c.dropCount(stats.DropTooLarge, 1)
-			continue
+			large++
 		}
-		r.stats.Sent(0, 1, len(buf)-was, len(m.Payload))
 	}
 	l.Out.End(buf)
-}
-
-func (r *Router) overLimit() bool {
-	f := r.Settings().OverLimit
-	return f != nil && f()
-}
-
-// offlineQoS0 queues or drops a QoS 0 run for a client that is away.
-func (c *Client) offlineQoS0(u *run, t *target) {
-	if !c.r.Settings().QueueQoS0 {
-		c.drop(stats.DropQoS0Offline, u.n)
-		return
+	if large > 0 {
+		c.drop(stats.DropTooLarge, large)
 	}
-	c.deliver(u, t, 0)
+}
+
+// dropRun counts a run that did not reach the client.
+func (c *Client) dropRun(why stats.DropReason, u *run) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropLocked(why, u.n)
+	if c.r.has.PublishDropped {
+		for i := range u.n {
+			c.r.events.dropped(c.hook, u.message(i))
+		}
+	}
 }
 
 // deliver hands a run to a session: as one block while the window has room,
@@ -84,7 +73,7 @@ func (c *Client) deliver(u *run, t *target, qos byte) {
 		return
 	}
 	done := 0
-	if l := c.link; l != nil && l.plain && qos > 0 && !c.sess.Persistent() && len(t.subIDs) == 0 && len(c.cursors) == 0 && l.Out.Room() > 0 {
+	if l := c.link; l != nil && qos > 0 && l.plain && !c.sess.Persistent() && len(t.subIDs) == 0 && len(c.cursors) == 0 && l.Out.Room() > 0 {
 		done = c.deliverBlock(u, l, qos)
 	}
 	if done == u.n {
@@ -96,10 +85,11 @@ func (c *Client) deliver(u *run, t *target, qos byte) {
 			break
 		}
 	}
-	if c.sess.Persistent() && qos > 0 && u.pend == nil && len(c.out.Ops) > 0 {
-		u.pend = u.p.newPending()
+	var pend *Pending
+	if u.qos > 0 && len(c.out.Ops) > 0 {
+		pend = u.p.pending()
 	}
-	c.pumpLocked(u.pend)
+	c.pumpLocked(pend)
 }
 
 // deliverBlock sends as much of a run as the window has room for, encoded once
@@ -118,6 +108,7 @@ func (c *Client) deliverBlock(u *run, l *Link, qos byte) int {
 	}
 	l.Out.End(buf)
 	c.r.stats.Sent(qos, n, b.ends[n-1], u.payload*n/u.n)
+	c.accountLocked()
 	return n
 }
 
@@ -135,37 +126,42 @@ func (c *Client) enqueueLocked(e session.Entry) bool {
 
 // pumpLocked sends what may be sent now and commits what the session recorded.
 // It goes on in steps, so that no output is held for long, until the window is
-// used up, the output is full or nothing is left.
+// used up, the output is full or nothing is left. pend, if any, waits for every
+// commit.
 func (c *Client) pumpLocked(pend *Pending) {
 	for c.link != nil {
 		l := c.link
 		room := l.Out.Room()
 		if room <= 0 {
-			if l.Out.Full() {
-				break // Drained goes on
+			if l.Out.Full() || l.Out.Room() <= 0 { // Drained goes on, or it is closed
+				break
 			}
-			continue
+			continue // it was written meanwhile
 		}
-		now := c.r.now().UnixNano()
-		buf := l.Out.Begin()
-		c.out.Now = buf
 		step := min(room, fillStep)
-		if c.sess.Fill(&c.out, now, step) {
-			if c.pullGroupsLocked(now, len(buf)+step) {
-				c.fillCursorsLocked(now, len(buf)+step)
-			}
-		}
-		made := len(c.out.Now) - len(buf) + len(c.out.After)
-		l.Out.End(c.out.Now)
-		c.out.Now = nil
-		c.commitLocked(pend)
-		if made < step {
+		if made := c.stepLocked(l, step); made < step {
 			break
 		}
+		c.commitLocked(pend)
 	}
 	c.commitLocked(pend)
-	_, n, _ := c.sess.Counts()
-	c.inflight.Store(int32(n))
+	c.accountLocked()
+}
+
+// stepLocked appends about step bytes to the output: redelivery and queue first,
+// then the groups' queues, then retained messages. It answers how many it made.
+func (c *Client) stepLocked(l *Link, step int) int {
+	now := c.r.now().UnixNano()
+	buf := l.Out.Begin()
+	was := len(buf) + len(c.out.After)
+	c.out.Now = buf
+	if c.sess.Fill(&c.out, now, step) && c.pullGroupsLocked(now, len(buf)+step) {
+		c.fillCursorsLocked(now, len(buf)+step)
+	}
+	made := len(c.out.Now) + len(c.out.After) - was
+	l.Out.End(c.out.Now)
+	c.out.Now = nil
+	return made
 }
 
 // Drained resumes a client whose output had been full. The connection's flusher
@@ -177,29 +173,4 @@ func (r *Router) Drained(l *Link) {
 	if c.link == l {
 		c.pumpLocked(nil)
 	}
-}
-
-// droppedEntry is the session's report of an undelivered entry.
-func (c *Client) droppedEntry(e *session.Entry, why session.Drop) {
-	reason := [...]stats.DropReason{
-		session.DropQueueFull: stats.DropQueueFull, session.DropExpired: stats.DropExpired,
-		session.DropTooLarge: stats.DropTooLarge, session.DropRefused: stats.DropRefused,
-	}[why]
-	c.drops[reason]++
-	c.r.stats.Drop(reason, 1)
-	if m, ok := e.Source.(*member); ok && why != session.DropRefused {
-		m.g.ended()
-	}
-}
-
-// drop counts messages that were not delivered to the client.
-func (c *Client) drop(why stats.DropReason, n int) {
-	c.mu.Lock()
-	c.dropCount(why, n)
-	c.mu.Unlock()
-}
-
-func (c *Client) dropCount(why stats.DropReason, n int) {
-	c.drops[why] += uint32(n)
-	c.r.stats.Drop(why, uint64(n))
 }

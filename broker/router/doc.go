@@ -9,16 +9,19 @@
 // buffer (a queue, a persistent or shared session, a retained message) becomes a
 // [message.Message].
 //
-// Locks, outermost first: registry slot (take-over of one client id) → Client.mu
-// → group.mu, retained.mu, exclusive.mu, delayed.mu → an output's lock. Store
+// Locks, outermost first: the gate of a client id (its connects and the end of its
+// session) → Client.mu → groups.mu → Group.mu; Client.mu → retained.mu,
+// exclusive.mu, delayed.mu, the locks of the filter trees → an output's lock. Store
 // commits are handed over under Client.mu, which keeps the batches of a session
 // in order; their callbacks take only output locks and an Acker's own. No lock is
 // held across a socket write or a read of the store.
 //
-// The router starts no goroutine. Timed work (session expiry, wills, delayed
+// The router starts no goroutine but one, and that only when a hook wants to hear
+// of dropped messages (events.go); Close ends it. Timed work (session expiry, wills, delayed
 // messages, retained expiry) runs on the due queue of the node; publishers run on
 // their connection's goroutine, and a subscriber's output is resumed by its
 // flusher ([Router.Drained]).
 //
-// It must not import conn, wire or listen: a connection is a [Link].
+// It must not import conn, wire, listen or mochi: a connection is a [Link], and hooks
+// are told in our own types.
 package router

@@ -2,7 +2,9 @@ package router
 
 import (
 	"hash/maphash"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/skeinmq/skein/broker/message"
@@ -27,189 +29,193 @@ const (
 
 var groupSeed = maphash.MakeSeed()
 
-// groups are the shared subscriptions by "group/filter".
+// groupKey names a shared subscription.
+type groupKey struct {
+	name   string
+	filter topic.Filter
+}
+
+// groups are the shared subscriptions.
 type groups struct {
 	mu    sync.Mutex
-	byKey map[string]*Group
+	byKey map[groupKey]*Group
 }
 
 // member is one session's part in a group.
 type member struct {
 	g   *Group
 	c   *Client
-	sub Sub
+	sub Sub // guarded by c.mu
 }
 
 // Group is a shared subscription: its members and one queue, from which members
 // pull as their windows allow. It ends with its last member.
 type Group struct {
-	r      *Router
-	key    string
-	filter topic.Filter
+	r   *Router
+	key groupKey
 
 	mu      sync.Mutex
-	members []*member
+	members []*member          // replaced, never changed in place
 	queue   []*message.Message // messages no member had room for, oldest first
 	bytes   int64
 	next    int
 	sticky  *member
 }
 
-// join makes c a member or changes its options; c.mu is held.
-func (r *Router) join(c *Client, group string, f topic.Filter, s Sub) {
-	key := group + "/" + string(f)
-	r.groups.mu.Lock()
-	defer r.groups.mu.Unlock()
-	g := r.groups.byKey[key]
-	if g == nil {
-		g = &Group{r: r, key: key, filter: f}
-		r.groups.byKey[key] = g
-		r.shared.Subscribe(f, g, struct{}{})
-		r.stats.SharedGroups.Inc()
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, m := range g.members {
-		if m.c == c {
-			m.sub = s
+// joinLocked makes c a member or changes its options. c.mu is held.
+func (r *Router) joinLocked(c *Client, s *subscription) {
+	key := groupKey{s.parsed.Group, s.parsed.Filter}
+	for _, m := range c.members {
+		if m.g.key == key {
+			m.sub = s.sub()
 			return
 		}
 	}
-	m := &member{g: g, c: c, sub: s}
-	g.members = append(g.members, m)
-	c.member = append(c.member, m)
-}
-
-// leave takes c out of the group; what it had not got goes to the others. c.mu
-// is not held.
-func (r *Router) leave(c *Client, group string, f topic.Filter) {
-	key := group + "/" + string(f)
 	r.groups.mu.Lock()
+	defer r.groups.mu.Unlock()
 	g := r.groups.byKey[key]
-	if g == nil {
-		r.groups.mu.Unlock()
-		return
+	fresh := g == nil
+	if fresh {
+		g = &Group{r: r, key: key}
+		r.groups.byKey[key] = g
+		r.stats.SharedGroups.Inc()
 	}
+	m := &member{g: g, c: c, sub: s.sub()}
+	c.members = append(c.members, m)
 	g.mu.Lock()
-	for i, m := range g.members {
-		if m.c == c {
-			g.members = append(g.members[:i:i], g.members[i+1:]...)
-			if g.sticky == m {
-				g.sticky = nil
-			}
-			break
-		}
-	}
-	if len(g.members) == 0 {
-		delete(r.groups.byKey, key)
-		r.shared.Unsubscribe(f, g)
-		r.stats.SharedGroups.Dec()
-		r.stats.Drop(stats.DropSessionEnded, uint64(len(g.queue)))
-		g.queue = nil
-	}
+	g.members = append(g.members[:len(g.members):len(g.members)], m)
 	g.mu.Unlock()
-	r.groups.mu.Unlock()
-	c.mu.Lock()
-	for i, m := range c.member {
-		if m.g == g {
-			c.member = append(c.member[:i:i], c.member[i+1:]...)
-			break
-		}
+	if fresh { // it can be found when it has its member
+		r.shared.Subscribe(key.filter, g, struct{}{})
 	}
-	c.mu.Unlock()
 }
 
-// order lists the members to try for m, the strategy's choice first. g.mu is held.
-func (g *Group) orderLocked(m *message.Message) []*member {
-	n := len(g.members)
-	if n == 0 {
+// leaveLocked takes c out of a group; what it had not acknowledged goes to the
+// others, which are to be woken when c.mu is free.
+func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
+	key := groupKey{s.parsed.Group, s.parsed.Filter}
+	i := slices.IndexFunc(c.members, func(m *member) bool { return m.g.key == key })
+	if i < 0 {
 		return nil
 	}
-	start := 0
+	m := c.members[i]
+	c.members = slices.Delete(c.members, i, i+1)
+	g := m.g
+	r.groups.mu.Lock()
+	g.mu.Lock()
+	j := slices.Index(g.members, m)
+	g.members = slices.Concat(g.members[:j], g.members[j+1:])
+	if g.sticky == m {
+		g.sticky = nil
+	}
+	last := len(g.members) == 0
+	if last {
+		delete(r.groups.byKey, key)
+		r.stats.SharedGroups.Dec()
+		r.stats.Drop(stats.DropSessionEnded, uint64(len(g.queue)))
+		g.queue, g.bytes = nil, 0
+	}
+	g.mu.Unlock()
+	if last {
+		r.shared.Unsubscribe(key.filter, g)
+	}
+	r.groups.mu.Unlock()
+	return c.giveBackLocked(func(o *member) bool { return o == m })
+}
+
+// firstLocked is the index of the member that the strategy chooses for m; those
+// behind it follow in turn. g.mu is held, and there are members.
+func (g *Group) firstLocked(m *message.Message) int {
+	n := len(g.members)
 	switch g.r.Settings().Strategy {
-	case RoundRobin:
-		g.next++
-		start = g.next % n
 	case Random:
-		start = rand.IntN(n)
+		return rand.IntN(n)
 	case HashClient:
-		start = int(maphash.String(groupSeed, string(m.Publisher)) % uint64(n))
+		return int(maphash.String(groupSeed, string(m.Publisher)) % uint64(n))
 	case HashTopic:
-		start = int(maphash.String(groupSeed, m.Topic) % uint64(n))
+		return int(maphash.String(groupSeed, m.Topic) % uint64(n))
 	case Sticky:
-		for i, mb := range g.members {
-			if mb == g.sticky {
-				start = i
-			}
-		}
+		return max(0, slices.Index(g.members, g.sticky))
 	case LeastInflight:
-		least := int(^uint(0) >> 1)
-		for i, mb := range g.members {
-			if l := mb.c.live.Load(); l != nil {
-				if k := int(mb.c.inflight.Load()); k < least {
-					least, start = k, i
-				}
-			}
+		return leastInflight(g.members)
+	}
+	g.next++
+	return g.next % n
+}
+
+func leastInflight(members []*member) int {
+	best, least := 0, int32(math.MaxInt32)
+	for i, mb := range members {
+		if k := mb.c.inflight.Load(); k < least && mb.c.live.Load() != nil {
+			best, least = i, k
 		}
 	}
-	list := make([]*member, 0, n)
-	for i := range n {
-		list = append(list, g.members[(start+i)%n])
-	}
-	return list
+	return best
 }
 
 // publish gives m to one member: the strategy's choice among those that are
 // connected and have room. If none has room it waits in the group's queue; with
 // nobody connected too, as far as a member's session outlives its connection.
-func (g *Group) publish(m *message.Message) {
+// wait, if not nil, answers what a member's commit is waited for in.
+func (g *Group) publish(m *message.Message, wait func() *Pending) {
 	g.mu.Lock()
-	if len(g.queue) > 0 && m.QoS > 0 {
-		g.pushLocked(m)
-		list := g.orderLocked(m)
+	if len(g.members) == 0 { // the last one left meanwhile
 		g.mu.Unlock()
-		g.wake(list)
 		return
 	}
-	list := g.orderLocked(m)
+	members, first := g.members, g.firstLocked(m)
+	behind := len(g.queue) > 0 && m.QoS > 0 // keep the order
 	g.mu.Unlock()
-	if g.offer(list, m) {
+	if !behind && g.offer(members, first, m, wait) {
+		return
+	}
+	if m.QoS == 0 {
+		g.r.stats.Drop(g.whyNobody(members), 1)
 		return
 	}
 	g.mu.Lock()
-	if m.QoS == 0 {
-		g.r.stats.Drop(stats.DropQoS0Offline, 1)
-	} else {
-		g.pushLocked(m)
-	}
-	list = g.orderLocked(m)
+	g.pushLocked(m)
+	members = g.members
 	g.mu.Unlock()
-	g.wake(list)
+	g.wake(members, first)
 }
 
-func (g *Group) offer(list []*member, m *message.Message) bool {
-	for _, mb := range list {
-		if mb.c.live.Load() != nil && mb.take(m) {
-			if g.r.Settings().Strategy == Sticky {
-				g.mu.Lock()
-				g.sticky = mb
-				g.mu.Unlock()
-			}
-			return true
+// whyNobody is why no member took a QoS 0 message.
+func (g *Group) whyNobody(members []*member) stats.DropReason {
+	for _, mb := range members {
+		if mb.c.live.Load() != nil {
+			return stats.DropOutputFull
 		}
+	}
+	return stats.DropQoS0Offline
+}
+
+func (g *Group) offer(members []*member, first int, m *message.Message, wait func() *Pending) bool {
+	for i := range members {
+		mb := members[(first+i)%len(members)]
+		if mb.c.live.Load() == nil || !mb.take(m, wait) {
+			continue
+		}
+		if g.r.Settings().Strategy == Sticky {
+			g.mu.Lock()
+			g.sticky = mb
+			g.mu.Unlock()
+		}
+		return true
 	}
 	return false
 }
 
 // wake lets members pull: one may have got room between the offer and the push.
-func (g *Group) wake(list []*member) {
-	for _, mb := range list {
-		if mb.c.live.Load() == nil {
+func (g *Group) wake(members []*member, first int) {
+	for i := range members {
+		c := members[(first+i)%len(members)].c
+		if c.live.Load() == nil {
 			continue
 		}
-		mb.c.mu.Lock()
-		mb.c.pumpLocked(nil)
-		mb.c.mu.Unlock()
+		c.mu.Lock()
+		c.pumpLocked(nil)
+		c.mu.Unlock()
 		g.mu.Lock()
 		empty := len(g.queue) == 0
 		g.mu.Unlock()
@@ -219,8 +225,27 @@ func (g *Group) wake(list []*member) {
 	}
 }
 
+// othersOnline reports whether another member is connected: what this one leaves
+// unacknowledged goes there, otherwise it waits for its own client.
+func (mb *member) othersOnline() bool {
+	mb.g.mu.Lock()
+	members := mb.g.members
+	mb.g.mu.Unlock()
+	return slices.ContainsFunc(members, func(o *member) bool { return o != mb && o.c.live.Load() != nil })
+}
+
+// wakeAll lets the members of groups pull. No client's lock is held.
+func wakeAll(list []*Group) {
+	for _, g := range list {
+		g.mu.Lock()
+		members := g.members
+		g.mu.Unlock()
+		g.wake(members, 0)
+	}
+}
+
 // take gives m to the member if it can be sent now.
-func (mb *member) take(m *message.Message) bool {
+func (mb *member) take(m *message.Message, wait func() *Pending) bool {
 	c := mb.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -232,18 +257,17 @@ func (mb *member) take(m *message.Message) bool {
 	if qos > 0 && !c.sess.Ready(1) {
 		return false
 	}
-	mb.sendLocked(m, qos)
-	c.commitLocked(nil)
-	return true
-}
-
-// sendLocked sends m through the member's session. c.mu is held.
-func (mb *member) sendLocked(m *message.Message, qos byte) {
-	c := mb.c
-	c.out.Now = c.link.Out.Begin()
+	c.out.Now = l.Out.Begin()
 	c.sess.Push(&c.out, mb.entry(m, qos), c.r.now().UnixNano())
-	c.link.Out.End(c.out.Now)
+	l.Out.End(c.out.Now)
 	c.out.Now = nil
+	var pend *Pending
+	if wait != nil && len(c.out.Ops) > 0 {
+		pend = wait()
+	}
+	c.commitLocked(pend)
+	c.accountLocked()
+	return true
 }
 
 func (mb *member) entry(m *message.Message, qos byte) session.Entry {
@@ -257,7 +281,7 @@ func (mb *member) entry(m *message.Message, qos byte) session.Entry {
 func (g *Group) pushLocked(m *message.Message) {
 	lim := g.r.Settings().Queue
 	size := int64(m.Size())
-	for len(g.queue) > 0 && (len(g.queue) >= lim.Messages || g.bytes+size > lim.Bytes) {
+	for len(g.queue) > 0 && (over(len(g.queue)+1, lim.Messages) || lim.Bytes > 0 && g.bytes+size > lim.Bytes) {
 		g.r.stats.Drop(stats.DropQueueFull, 1)
 		if lim.Overflow != session.DropOldest {
 			return
@@ -286,36 +310,36 @@ func (g *Group) pop(now int64) *message.Message {
 	return nil
 }
 
-// ended is told of an entry that its member could not take.
-func (g *Group) ended() {}
-
 // pullGroupsLocked fills the client from the queues of its groups. It reports
 // false if it had to stop. The output's lock is held; g.mu is taken inside.
 func (c *Client) pullGroupsLocked(now int64, limit int) bool {
-	for _, mb := range c.member {
-		for len(c.out.Now)+len(c.out.After) < limit && c.sess.Window(1) {
+	for _, mb := range c.members {
+		for {
+			if len(c.out.Now)+len(c.out.After) >= limit || !c.sess.Window(1) {
+				return false
+			}
 			m := mb.g.pop(now)
 			if m == nil {
 				break
 			}
 			c.sess.Push(&c.out, mb.entry(m, min(m.QoS, mb.sub.QoS)), now)
 		}
-		if len(c.out.Now)+len(c.out.After) >= limit || !c.sess.Window(1) {
-			return false
-		}
 	}
 	return true
 }
 
-// giveBack returns to their groups what a member that left had been sent at
-// QoS 1 and not acknowledged, oldest first. c.mu is held; it answers the groups
-// to wake once it is released.
-func (c *Client) giveBackLocked(keep func(*member) bool) []*Group {
+// giveBackLocked returns to their groups what the client had been sent at QoS 1 as
+// a member and has not acknowledged, oldest first; of, if not nil, chooses the
+// members. It answers the groups to wake once c.mu is free.
+func (c *Client) giveBackLocked(of func(*member) bool) []*Group {
+	if len(c.members) == 0 && of == nil {
+		return nil
+	}
 	var woken []*Group
 	back := map[*Group][]*message.Message{}
 	c.sess.Leave(&c.out, func(e *session.Entry) bool {
 		mb := e.Source.(*member)
-		if keep != nil && keep(mb) {
+		if of != nil && !of(mb) {
 			return false
 		}
 		if len(back[mb.g]) == 0 {
@@ -331,18 +355,10 @@ func (c *Client) giveBackLocked(keep func(*member) bool) []*Group {
 			for _, m := range list {
 				g.bytes += int64(m.Size())
 			}
+		} else {
+			g.r.stats.Drop(stats.DropSessionEnded, uint64(len(list)))
 		}
 		g.mu.Unlock()
 	}
 	return woken
-}
-
-// wakeAll lets the members of groups pull.
-func wakeAll(list []*Group) {
-	for _, g := range list {
-		g.mu.Lock()
-		members := append([]*member(nil), g.members...)
-		g.mu.Unlock()
-		g.wake(members)
-	}
 }

@@ -2,7 +2,6 @@ package router
 
 import (
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/stats"
@@ -20,16 +19,13 @@ type Publisher struct {
 	acks    Acker
 	routes  map[string]*route
 	last    *route
-	run     *run // nil while nothing is gathered: an idle connection holds none
+	run     *run     // nil while nothing is gathered: an idle connection holds none
+	pend    *Pending // what the gathered publishes, or the one at hand, wait in
 }
 
-// NewPublisher returns the publishing side of l's connection.
+// NewPublisher returns the publishing side of l's connection, after Connect.
 func (r *Router) NewPublisher(l *Link, acks Acker) *Publisher {
-	p := &Publisher{r: r, c: l.client, hook: l.Hook, version: l.Version, acks: acks}
-	if id := l.Hook.Identity(); id.User != "" {
-		p.user = id.User
-	}
-	return p
+	return &Publisher{r: r, c: l.client, hook: l.Hook, version: l.Version, acks: acks, user: l.Hook.Identity().User}
 }
 
 // Outcome is what became of a publish that was handed in.
@@ -49,26 +45,31 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	}
 	set := p.r.Settings()
 	if pub.QoS > set.MaximumQoS { // [MQTT-3.2.2-11]
-		return Outcome{0x9B, true, "QoS above the Maximum QoS"}
+		return Outcome{codeQoSUnsupported, true, "QoS above the Maximum QoS [MQTT-3.2.2-11]"}
 	}
-	if pub.Retain && !set.RetainAvailable { // [MQTT-3.2.2-14]
-		return Outcome{codeRetainUnsupported, true, "retain is not available"}
+	if pub.Retain && !set.RetainAvailable {
+		return Outcome{codeRetainUnsupported, true, "retain is not available [MQTT-3.2.2-14]"}
 	}
-	if p.run != nil && p.run.n > 0 && (p.run.rt != rt || p.run.qos != pub.QoS || p.run.n >= maxRun) {
+	if p.run != nil && !p.run.takes(rt, pub.QoS) {
 		p.flushRun()
 	}
 	if pub.QoS == 2 && !p.receive(pub) {
 		return Outcome{}
 	}
-	if rt.code != 0 {
-		return p.refuse(pub, rt.code, stats.DropACL, "topic refused")
+	if rt.code != codeSuccess {
+		return p.refuse(pub, rt.code, stats.DropACL, rt.rule)
+	}
+	if rt.each {
+		if d := p.r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: rt.name, QoS: pub.QoS, Retain: pub.Retain}); d.Code != 0 {
+			return p.refuse(pub, d.Code, stats.DropACL, d.Rule)
+		}
 	}
 	if set.CheckFormat && pub.Format == 1 && !utf8.Valid(pub.Payload) {
 		return p.refuse(pub, codePayloadFormat, stats.DropPayloadFormat, "payload is not UTF-8")
 	}
-	if p.special(pub, rt) {
-		p.Flush()
-		return p.publishSpecial(rt, pub)
+	if pub.Retain || pub.HasExpiry || rt.dollar || p.r.has.Publish || p.r.has.Published {
+		p.flushRun()
+		return p.publishOne(rt, pub)
 	}
 	if p.run == nil {
 		p.run = runs.Get().(*run)
@@ -77,33 +78,30 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	return Outcome{}
 }
 
-// special tells the publishes that are handled one by one, as messages.
-func (p *Publisher) special(pub *message.Publish, rt *route) bool {
-	return pub.Retain || pub.HasExpiry || len(rt.groups) > 0 || p.r.has.Publish || p.r.has.Published || rt.name[0] == '$' || p.perMessageACL()
-}
-
-func (p *Publisher) perMessageACL() bool { return false }
-
 // Flush hands on what was gathered. It must be called before the read buffer is
 // reused, and before any packet that must see its effects.
 func (p *Publisher) Flush() {
-	if p.run == nil {
-		return
+	p.flushRun()
+	if p.run != nil {
+		runs.Put(p.run)
+		p.run = nil
 	}
-	if p.run.n > 0 {
-		p.flushRun()
-	}
-	runs.Put(p.run)
-	p.run = nil
 }
 
 func (p *Publisher) flushRun() {
-	run := p.run
-	matched := p.r.deliverRun(run)
-	if run.qos > 0 {
-		p.settle(run.ids, run.qos, p.matchCode(matched), run.pend)
+	u := p.run
+	if u == nil || u.n == 0 {
+		return
 	}
-	run.reset()
+	p.current(u.rt)
+	matched := u.deliver()
+	if u.qos > 0 {
+		p.settle(u.ids, u.qos, p.matchCode(matched))
+	}
+	if !matched {
+		p.r.stats.Drop(stats.DropNoSubscriber, uint64(u.n))
+	}
+	u.reset()
 }
 
 // matchCode is the reason code of an accepted publish.
@@ -111,11 +109,13 @@ func (p *Publisher) matchCode(matched bool) byte {
 	if !matched && p.version >= message.V5 && p.r.Settings().NoMatchCode {
 		return codeNoMatch
 	}
-	return 0
+	return codeSuccess
 }
 
-// settle acknowledges publishes now or when their commits are done.
-func (p *Publisher) settle(ids []message.PacketID, qos, code byte, pend *Pending) {
+// settle acknowledges publishes, now or when their commits are done.
+func (p *Publisher) settle(ids []message.PacketID, qos, code byte) {
+	pend := p.pend
+	p.pend = nil
 	if pend == nil {
 		p.acks.Ack(ids, qos, code)
 		return
@@ -125,65 +125,67 @@ func (p *Publisher) settle(ids []message.PacketID, qos, code byte, pend *Pending
 	pend.done()
 }
 
-func (p *Publisher) newPending() *Pending {
-	pd := &Pending{owner: p.acks}
-	pd.left.Store(1)
-	return pd
+// settleOne acknowledges the publish at hand.
+func (p *Publisher) settleOne(pub *message.Publish, code byte) {
+	if pub.QoS > 0 {
+		p.settle([]message.PacketID{pub.ID}, pub.QoS, code)
+	}
+}
+
+// pending is what the publishes that are settled next wait in.
+func (p *Publisher) pending() *Pending {
+	if p.pend == nil {
+		p.pend = &Pending{owner: p.acks}
+		p.pend.left.Store(1)
+	}
+	return p.pend
 }
 
 // receive notes a QoS 2 identifier. It reports false for a repetition, which is
-// acknowledged again in its place and not routed.
+// acknowledged again in its place and not routed [MQTT-4.3.3-10].
 func (p *Publisher) receive(pub *message.Publish) bool {
 	p.c.mu.Lock()
 	fresh := p.c.sess.Received(&p.c.out, pub.ID)
-	var pend *Pending
 	if len(p.c.out.Ops) > 0 {
-		pend = p.pending()
-		p.c.commitLocked(pend)
+		p.c.commitLocked(p.pending())
 	}
 	p.c.mu.Unlock()
-	if fresh {
-		return true
+	if !fresh {
+		p.flushRun()
+		p.settleOne(pub, codeSuccess)
 	}
-	p.Flush()
-	p.settle([]message.PacketID{pub.ID}, 2, 0, nil)
-	return false
+	return fresh
 }
 
-// pending is the group that the publishes of the gathered run wait in.
-func (p *Publisher) pending() *Pending {
-	if p.run == nil {
-		p.run = runs.Get().(*run)
-	}
-	if p.run.pend == nil {
-		p.run.pend = p.newPending()
-	}
-	return p.run.pend
+// Received reports whether a QoS 2 identifier is one that waits for its PUBREL, and
+// how many do.
+func (p *Publisher) Received(id message.PacketID) (known bool, n int) {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	return p.c.sess.HasReceived(id), p.c.sess.ReceivedCount()
 }
 
-// refuse answers a publish that may not be routed.
+// refuse answers a publish that may not be routed: MQTT 5 is told, 3.x cannot be,
+// so its publish is acknowledged and dropped, or its connection closed.
 func (p *Publisher) refuse(pub *message.Publish, code byte, why stats.DropReason, rule string) Outcome {
 	p.r.stats.Drop(why, 1)
-	p.Flush()
+	p.flushRun()
+	out := Outcome{Code: code, Why: rule}
 	if p.version < message.V5 {
 		if p.r.Settings().DenyClose {
-			return Outcome{code, true, rule}
+			out.Close = true
+			return out
 		}
-		code = 0
+		code = codeSuccess
 	}
-	if pub.QoS == 2 && code >= 0x80 {
+	if pub.QoS == 2 && code >= codeUnspecified {
 		p.c.mu.Lock()
 		p.c.sess.Unreceive(&p.c.out, pub.ID)
-		p.c.commitLocked(nil)
+		if len(p.c.out.Ops) > 0 {
+			p.c.commitLocked(p.pending())
+		}
 		p.c.mu.Unlock()
 	}
-	if pub.QoS > 0 {
-		p.settle([]message.PacketID{pub.ID}, pub.QoS, code, nil)
-	}
-	return Outcome{Code: code, Why: rule}
-}
-
-// contiguous reports whether b starts where a ends in memory.
-func contiguous(a, b []byte) bool {
-	return unsafe.Pointer(unsafe.SliceData(b)) == unsafe.Add(unsafe.Pointer(unsafe.SliceData(a)), len(a))
+	p.settleOne(pub, code)
+	return out
 }

@@ -81,13 +81,23 @@ type gates struct {
 }
 
 type gate struct {
-	ch chan struct{} // holds a token while somebody is inside
+	ch chan struct{} // holds a token while somebody is inside; full: wait
 	n  int           // inside or waiting
 }
 
-// enter waits for its turn or ctx; leave must follow when err is nil.
-func (g *gates) enter(ctx context.Context, id message.ClientID) (leave func(), err error) {
+// try enters only if nobody is inside or waiting.
+func (g *gates) try(id message.ClientID) (leave func(), ok bool) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.byID[id] != nil {
+		return nil, false
+	}
+	t := g.addLocked(id)
+	t.ch <- struct{}{}
+	return func() { <-t.ch; g.out(id, t) }, true
+}
+
+func (g *gates) addLocked(id message.ClientID) *gate {
 	if g.byID == nil {
 		g.byID = map[message.ClientID]*gate{}
 	}
@@ -97,19 +107,27 @@ func (g *gates) enter(ctx context.Context, id message.ClientID) (leave func(), e
 		g.byID[id] = t
 	}
 	t.n++
-	g.mu.Unlock()
-	out := func() {
-		g.mu.Lock()
-		if t.n--; t.n == 0 {
-			delete(g.byID, id)
-		}
-		g.mu.Unlock()
+	return t
+}
+
+func (g *gates) out(id message.ClientID, t *gate) {
+	g.mu.Lock()
+	if t.n--; t.n == 0 {
+		delete(g.byID, id)
 	}
+	g.mu.Unlock()
+}
+
+// enter waits for its turn or ctx; leave must follow when err is nil.
+func (g *gates) enter(ctx context.Context, id message.ClientID) (leave func(), err error) {
+	g.mu.Lock()
+	t := g.addLocked(id)
+	g.mu.Unlock()
 	select {
 	case t.ch <- struct{}{}:
-		return func() { <-t.ch; out() }, nil
+		return func() { <-t.ch; g.out(id, t) }, nil
 	case <-ctx.Done():
-		out()
+		g.out(id, t)
 		return nil, ctx.Err()
 	}
 }

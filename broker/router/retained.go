@@ -1,6 +1,7 @@
 package router
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +33,7 @@ type retained struct {
 func newRetained(r *Router) *retained { return &retained{r: r, names: topic.NewNames[*keep]()} }
 
 // set stores or, for an empty payload, removes [MQTT-3.3.1-6]. It answers 0x97
-// when a new topic would be over the limits.
+// when the message would be over the limits.
 func (t *retained) set(m *message.Message, wait func() *Pending) byte {
 	set := t.r.Settings()
 	t.mu.Lock()
@@ -48,10 +49,8 @@ func (t *retained) set(m *message.Message, wait func() *Pending) byte {
 	size := int64(m.Size())
 	if had {
 		size -= int64(old.m.Size())
-	} else if set.MaxRetained > 0 && t.names.Len() >= set.MaxRetained {
-		return codeQuotaExceeded
 	}
-	if set.MaxRetainedBytes > 0 && t.bytes+size > set.MaxRetainedBytes {
+	if !own(m.Topic) && (!had && over(t.names.Len()+1, set.MaxRetained) || size > 0 && set.MaxRetainedBytes > 0 && t.bytes+size > set.MaxRetainedBytes) {
 		return codeQuotaExceeded
 	}
 	if had {
@@ -93,22 +92,35 @@ func (t *retained) expire(k *keep) {
 	}
 }
 
-// record commits a change; t.mu keeps the changes of a topic in order.
+// record commits a change; t.mu keeps the changes of a topic in order. What the
+// broker says of itself is not stored.
 func (t *retained) record(m *message.Message, remove bool, wait func() *Pending) {
-	d := &commitDone{r: t.r}
-	if wait != nil {
-		if d.pend = wait(); d.pend != nil {
-			d.pend.left.Add(1)
-		}
+	if own(m.Topic) {
+		return
 	}
-	t.r.store.Commit(&store.Batch{Ops: []store.Op{{Kind: store.KindRetained, Delete: remove, Filter: m.Topic, Msg: m}}}, d)
+	var pend *Pending
+	if wait != nil {
+		pend = wait()
+	}
+	t.r.commitNode(store.Op{Kind: store.KindRetained, Delete: remove, Filter: m.Topic, Msg: m}, pend)
+}
+
+// own tells the topics of the broker itself: neither stored nor limited.
+func own(name string) bool { return strings.HasPrefix(name, "$SYS/") }
+
+// restore takes a stored message.
+func (t *retained) restore(m *message.Message) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.putLocked(m)
+	return true
 }
 
 // cursor is a subscription's walk through the retained messages. It fills the
 // session as its window and output allow, so it takes no memory however many
 // there are. What was changed after its SUBSCRIBE comes live and is skipped.
 type cursor struct {
-	filter  string
+	filter  topic.Filter
 	sub     Sub
 	after   string
 	version uint64
@@ -118,7 +130,7 @@ const cursorPage = 64
 
 // newCursor starts a walk; called under the client's lock, after the
 // subscription is in the tree.
-func (t *retained) newCursor(filter string, s Sub) *cursor {
+func (t *retained) newCursor(filter topic.Filter, s Sub) *cursor {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if t.names.Len() == 0 {
@@ -139,7 +151,7 @@ func (t *retained) page(cu *cursor, dst []named) ([]named, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	more := false
-	t.names.Match(topic.Filter(cu.filter), cu.after, func(name string, k *keep) bool {
+	t.names.Match(cu.filter, cu.after, func(name string, k *keep) bool {
 		if len(dst) == cursorPage {
 			more = true
 			return false
@@ -175,7 +187,7 @@ func (c *Client) fillCursorsLocked(now int64, limit int) {
 func (c *Client) sendPageLocked(cu *cursor, list []named, now int64, limit int) bool {
 	for i := range list {
 		m := list[i].m
-		if m == nil || m.Expired(now) || c.r.has.ACL && c.r.hooks.Authorize(c.link.Hook, hooks.Request{Action: hooks.Deliver, Topic: m.Topic, QoS: m.QoS, Retain: true}).Code != 0 {
+		if m == nil || m.Expired(now) || c.r.has.ACL && !c.mayReadLocked(m) {
 			cu.after = list[i].name
 			continue
 		}
@@ -191,4 +203,10 @@ func (c *Client) sendPageLocked(cu *cursor, list []named, now int64, limit int) 
 		cu.after = list[i].name
 	}
 	return true
+}
+
+// mayReadLocked asks the rules about a retained message.
+func (c *Client) mayReadLocked(m *message.Message) bool {
+	q := hooks.Request{Action: hooks.Deliver, Topic: m.Topic, QoS: m.QoS, Retain: true}
+	return c.r.hooks.Authorize(c.link.Hook, q).Code == 0
 }

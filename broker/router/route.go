@@ -1,6 +1,8 @@
 package router
 
 import (
+	"strings"
+
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/topic"
 	"github.com/skeinmq/skein/hooks"
@@ -16,40 +18,43 @@ type target struct {
 }
 
 // route is what one connection knows of one topic name: whether it may publish
-// there, and who gets it. It is rebuilt when a subscription that could match has
-// changed or the access rules have.
+// there, and who gets it. The verdict is renewed when the access rules change, the
+// targets when a subscription that could match does.
 type route struct {
-	name    string
-	version uint64
-	shared  uint64
-	rules   uint64
-	code    byte // 0 or the reason code of the refusal
-	targets []target
-	groups  []*Group
+	name string
+
+	rules  uint64 // generation of the rules that judged
+	code   byte   // 0 or the reason code of the refusal
+	rule   string // that refused
+	each   bool   // the verdict depends on QoS and retain
+	dollar bool   // the name begins with $
+
+	subs, shared         topic.Watch
+	subsSeen, sharedSeen uint64 // versions of the trees that targets and groups show
+	targets              []target
+	groups               []*Group
 }
 
 // maxRoutes bounds a connection's cache; a publisher with more topics starts over.
 const maxRoutes = 4096
 
-// routeFor returns the route of a topic name, from the cache if it still holds.
+// routeFor returns the route of a topic name, judged by the rules of now; nil for
+// one that is no topic name.
 func (p *Publisher) routeFor(name []byte) *route {
 	rt := p.last
 	if rt == nil || rt.name != string(name) {
-		rt = p.routes[string(name)]
-		if rt == nil {
+		if rt = p.routes[string(name)]; rt == nil {
 			return p.newRoute(name)
 		}
 		p.last = rt
 	}
-	r := p.r
-	if rt.version != r.subs.Version(rt.name) || rt.shared != r.shared.Version(rt.name) || rt.rules != r.hooks.Generation() {
-		p.fill(rt)
+	if rt.rules != p.r.hooks.Generation() {
+		p.judge(rt)
 	}
 	return rt
 }
 
-// newRoute judges a name that this connection has not used before. It returns
-// nil for one that is no topic name.
+// newRoute judges a name that this connection has not used before.
 func (p *Publisher) newRoute(name []byte) *route {
 	if !topic.ValidNameBytes(name) {
 		return nil
@@ -60,97 +65,127 @@ func (p *Publisher) newRoute(name []byte) *route {
 	if p.routes == nil {
 		p.routes = map[string]*route{}
 	}
-	rt := &route{name: string(name)}
-	p.fill(rt)
+	rt := p.makeRoute(string(name))
 	p.routes[rt.name], p.last = rt, rt
 	return rt
 }
 
-func (p *Publisher) fill(rt *route) {
-	r := p.r
-	// The versions are read before the trees: a change in between makes the route
-	// stale at once instead of never.
-	rt.version, rt.shared, rt.rules = r.subs.Version(rt.name), r.shared.Version(rt.name), r.hooks.Generation()
-	rt.code = r.judgeName(p.hook, rt.name)
-	rt.targets = r.match(rt.name, p.c, rt.targets[:0])
-	rt.groups = rt.groups[:0]
-	r.shared.Match(rt.name, func(_ topic.Filter, g *Group, _ *struct{}) { rt.groups = append(rt.groups, g) })
+func (p *Publisher) makeRoute(name string) *route {
+	rt := &route{name: name, dollar: name[0] == '$', subs: p.r.subs.Watch(name), shared: p.r.shared.Watch(name)}
+	p.judge(rt)
+	p.match(rt)
+	return rt
 }
 
-// judgeName answers the reason code that refuses every publish to a name, or 0.
-// What depends on QoS and retain is asked for each combination by the chain.
-func (r *Router) judgeName(h *hooks.Client, name string) byte {
-	if name[0] == '$' && len(name) >= 4 && name[:4] == "$SYS" {
+// judge asks whether the connection may publish to a topic.
+func (p *Publisher) judge(rt *route) {
+	r := p.r
+	rt.rules = r.hooks.Generation()
+	rt.each, rt.rule = false, "topic name refused"
+	if rt.code = r.judgeTopic(rt.name); rt.code != codeSuccess {
+		return
+	}
+	if strings.HasPrefix(rt.name, delayedPrefix) {
+		return // the topic behind it is judged
+	}
+	d := r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: rt.name})
+	rt.code, rt.rule, rt.each = d.Code, d.Rule, d.PerMessage
+}
+
+// judgeTopic answers the reason code that refuses every client's publishes to a
+// name, or 0: $SYS is the broker's own, and a name has limits.
+func (r *Router) judgeTopic(name string) byte {
+	if name == "$SYS" || strings.HasPrefix(name, "$SYS/") {
 		return codeNotAuthorized
 	}
-	if topic.Levels(name) > r.Settings().MaxLevels {
+	set := r.Settings()
+	if over(topic.Levels(name), set.MaxLevels) || over(len(name), set.MaxTopicLength) {
 		return codeTopicInvalid
 	}
-	return r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: name}).Code
+	return codeSuccess
 }
 
-// match lists the sessions that subscribed to name, each once. from is the
-// publisher: its No Local subscriptions do not count [MQTT-3.8.3-3].
-func (r *Router) match(name string, from *Client, list []target) []target {
-	var index map[*Client]int
-	r.subs.Match(name, func(_ topic.Filter, c *Client, s *Sub) {
-		if s.NoLocal && c == from {
-			return
-		}
-		i := -1
-		if index != nil {
-			if k, ok := index[c]; ok {
-				i = k
-			}
-		} else {
-			for k := range list {
-				if list[k].c == c {
-					i = k
-					break
-				}
-			}
-		}
-		if i < 0 {
-			i = len(list)
-			list = append(list, target{c: c})
-			if index != nil {
-				index[c] = i
-			} else if len(list) > 16 {
-				index = make(map[*Client]int, 64)
-				for k := range list {
-					index[list[k].c] = k
-				}
-			}
-		}
-		t := &list[i]
-		t.qos, t.rap = max(t.qos, s.QoS), t.rap || s.RAP
-		if s.ID != 0 {
-			t.subIDs = append(t.subIDs, s.ID)
-		}
-	})
+// current brings a route's targets up to date.
+func (p *Publisher) current(rt *route) {
+	if rt.subs.Version() != rt.subsSeen || rt.shared.Version() != rt.sharedSeen {
+		p.match(rt)
+	}
+}
+
+func (p *Publisher) match(rt *route) {
+	// The versions are read before the trees: a change in between makes the route
+	// stale at once instead of never.
+	rt.subsSeen, rt.sharedSeen = rt.subs.Version(), rt.shared.Version()
+	clear(rt.targets)
+	clear(rt.groups)
+	rt.targets = p.r.match(rt.name, p.c, rt.targets[:0])
+	rt.groups = p.r.matchGroups(rt.name, rt.groups[:0])
+}
+
+func (r *Router) matchGroups(name string, list []*Group) []*Group {
+	r.shared.Match(name, func(_ topic.Filter, g *Group, _ *struct{}) { list = append(list, g) })
 	return list
 }
 
-// Reason codes that the router answers with.
-const (
-	codeNoMatch            byte = 0x10
-	codeUnspecified        byte = 0x80
-	codeNotAuthorized      byte = 0x87
-	codeTopicFilterInvalid byte = 0x8F
-	codeTopicInvalid       byte = 0x90
-	codeQuotaExceeded      byte = 0x97
-	codePayloadFormat      byte = 0x99
-	codeRetainUnsupported  byte = 0x9A
-	codeSharedUnsupported  byte = 0x9E
-	codeSubIDUnsupported   byte = 0xA1
-	codeWildUnsupported    byte = 0xA2
-)
+// indexFrom is how many targets a list has before a map finds them.
+const indexFrom = 16
+
+// matcher gathers the targets of a name, each once.
+type matcher struct {
+	from  *Client
+	list  []target
+	index map[*Client]int // of list, once it is long
+}
+
+// match lists the sessions that subscribed to name. from is the publisher: its No
+// Local subscriptions do not count [MQTT-3.8.3-3].
+func (r *Router) match(name string, from *Client, list []target) []target {
+	m := matcher{from: from, list: list}
+	r.subs.Match(name, m.add)
+	return m.list
+}
+
+func (m *matcher) add(_ topic.Filter, c *Client, s *Sub) {
+	if s.NoLocal && c == m.from {
+		return
+	}
+	t := m.target(c)
+	t.qos, t.rap = max(t.qos, s.QoS), t.rap || s.RAP
+	if s.ID != 0 {
+		t.subIDs = append(t.subIDs, s.ID)
+	}
+}
+
+func (m *matcher) target(c *Client) *target {
+	if m.index != nil {
+		if i, ok := m.index[c]; ok {
+			return &m.list[i]
+		}
+		m.index[c] = len(m.list)
+	} else {
+		for i := range m.list {
+			if m.list[i].c == c {
+				return &m.list[i]
+			}
+		}
+		if len(m.list) == indexFrom {
+			m.index = make(map[*Client]int, 4*indexFrom)
+			for i := range m.list {
+				m.index[m.list[i].c] = i
+			}
+			m.index[c] = indexFrom
+		}
+	}
+	m.list = append(m.list, target{c: c})
+	return &m.list[len(m.list)-1]
+}
 
 // expiry turns a relative expiry into an absolute one.
 func expiry(now int64, seconds uint32) int64 { return now + int64(seconds)*1e9 }
 
 // materialize copies a parsed publish into a message of its own.
-func (r *Router) materialize(p *Publisher, name string, pub *message.Publish) *message.Message {
+func (p *Publisher) materialize(name string, pub *message.Publish) *message.Message {
+	r := p.r
 	now := r.now().UnixNano()
 	n := len(pub.Payload) + len(pub.Props)
 	buf := make([]byte, 0, n)
@@ -158,10 +193,7 @@ func (r *Router) materialize(p *Publisher, name string, pub *message.Publish) *m
 	props := message.AppendForwarded(buf[len(buf):len(buf):n], pub.Props)
 	m := &message.Message{
 		ID: r.nextID(), Topic: name, Payload: buf[:len(buf):len(buf)], Props: props,
-		Created: now, QoS: pub.QoS, Retain: pub.Retain,
-	}
-	if p != nil {
-		m.Publisher, m.User = p.c.ID, p.user
+		Publisher: p.c.ID, User: p.user, Created: now, QoS: pub.QoS, Retain: pub.Retain,
 	}
 	if pub.HasExpiry {
 		m.Expires = expiry(now, pub.Expiry)

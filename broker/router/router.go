@@ -1,9 +1,9 @@
 package router
 
 import (
+	"context"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,14 +19,15 @@ import (
 // Settings are the limits and choices of the router. They are read through an
 // atomic pointer, so a reload swaps them whole.
 type Settings struct {
-	Expiry3x         uint32 // seconds; a 3.x session with Clean Session 0 ends this long after its connection; 0xFFFFFFFF never
+	Expiry3x         uint32 // seconds; a 3.x session with Clean Session 0 ends this long after its connection; NoExpiry never
 	MaxExpiry        uint32 // seconds; caps MQTT 5's Session Expiry Interval
 	MaxInflight      int
 	Queue            session.Limits
 	QueueQoS0        bool
 	MaxPersistent    int // persistent sessions, 0 is unlimited
 	MaxSubscriptions int // a client, 0 is unlimited
-	MaxLevels        int // of a topic name or filter
+	MaxLevels        int // of a topic name or filter, 0 is unlimited
+	MaxTopicLength   int // bytes of a topic name or filter, 0 is unlimited
 	MaximumQoS       byte
 	RetainAvailable  bool
 	Wildcards        bool
@@ -36,13 +37,13 @@ type Settings struct {
 	NoMatchCode      bool // PUBACK 0x10 when nobody subscribes
 	CheckFormat      bool // payload format indicator 1 is verified
 	DenyClose        bool // a refused 3.x publish closes the connection
-	MaxRetained      int
+	MaxRetained      int  // 0 is unlimited
 	MaxRetainedBytes int64
 	DelayedEnabled   bool
 	DelayedMax       time.Duration
 	DelayedCount     int
 	WillGrace        time.Duration
-	OverLimit        func() bool // memory above its high watermark: QoS 0 is shed
+	OverLimit        func() bool // memory above its high watermark: QoS 0 is shed; nil is never
 }
 
 // Options are what a Router is made of.
@@ -75,6 +76,8 @@ type Router struct {
 	retained  *retained
 	delayed   delayed
 	exclusive exclusive
+	sys       sys
+	events    *events
 
 	run uint64        // first half of this process's message ids
 	seq atomic.Uint64 // second half
@@ -88,12 +91,16 @@ func New(o Options) *Router {
 	}
 	r.set.Store(&o.Settings)
 	r.reg.init()
-	r.groups.byKey = map[string]*Group{}
+	r.groups.byKey = map[groupKey]*Group{}
 	r.retained = newRetained(r)
 	r.delayed.items = map[uint64]*due.Item{}
-	r.exclusive.holders = map[string]*Client{}
+	r.exclusive.holders = map[topic.Filter]*Client{}
+	r.events = newEvents(r)
 	return r
 }
+
+// Close ends what New started. No client may be connected any more.
+func (r *Router) Close() { r.events.close() }
 
 // Configure swaps the settings.
 func (r *Router) Configure(s Settings) { r.set.Store(&s) }
@@ -104,6 +111,12 @@ func (r *Router) Settings() *Settings { return r.set.Load() }
 // nextID names a message.
 func (r *Router) nextID() message.ID { return message.ID{Run: r.run, Seq: r.seq.Add(1)} }
 
+// overLimit reports whether memory is short, so that QoS 0 is shed.
+func (r *Router) overLimit() bool {
+	f := r.Settings().OverLimit
+	return f != nil && f()
+}
+
 // Sub is one subscription as the filter tree holds it.
 type Sub struct {
 	ID      uint32
@@ -112,147 +125,26 @@ type Sub struct {
 	RAP     bool
 }
 
-// Sink is the output of a connection: bytes appended between Begin and End leave
-// in that order; nothing blocks.
-type Sink interface {
-	Begin() []byte
-	End(buf []byte)
-	// Room is how many bytes may follow before the limit, negative when over it.
-	Room() int
-	// Full reports whether it is over its limit; then Link.Drained is called later.
-	Full() bool
-}
+// commitWait lets a goroutine wait for a commit.
+type commitWait chan error
 
-// Link is one connection of a client, as the router sees it.
-type Link struct {
-	Out       Sink
-	Version   byte
-	MaxPacket int    // bytes, 0 is unlimited [MQTT-3.1.2-24]
-	AliasMax  uint16 // outbound topic aliases the client accepts
-	Window    int    // unacknowledged QoS 1 and 2 messages
-	Hook      *hooks.Client
-	// End asks the connection to close, with a DISCONNECT of this reason code for
-	// MQTT 5. It does not wait and may be called under locks.
-	End func(code byte, why string)
-	// Left is closed by Disconnect: the connection has fully left its session.
-	Left chan struct{}
+// Committed implements store.Committed.
+func (w commitWait) Committed(err error) { w <- err }
 
-	client  *Client
-	aliases map[string]uint16 // guarded by Out's lock (Begin to End)
-	plain   bool              // frames need neither alias nor a length check
-}
-
-// Client is a session and, while it has one, its connection.
-type Client struct {
-	ID message.ClientID
-	r  *Router
-
-	live     atomic.Pointer[Link] // same as link, for QoS 0
-	inflight atomic.Int32         // as of the last step, for least_inflight
-
-	mu      sync.Mutex
-	link    *Link
-	sess    *session.Session
-	out     session.Output
-	subs    map[string]*subscription // by the filter as the client spelled it
-	cursors []*cursor
-	member  []*member // of shared groups
-	head    store.Session
-	expiry  *due.Item
-	willDue *due.Item
-	ended   bool
-	hook    *hooks.Client // the identity of the last connection, for its will
-	clean   bool          // the connect that takes over asks for a clean start
-	drops   [stats.NumDropReasons]uint32
-}
-
-// Persistent reports whether the session outlives its connection.
-func (c *Client) Persistent() bool { return c.sess.Persistent() }
-
-// commit hands the records that the last step produced to the store; the frames
-// that wait for them leave when they are durable. pend, if any, is told too.
-// c.mu is held, so the batches of a session are in order.
-func (c *Client) commitLocked(pend *Pending) {
-	o := &c.out
-	if len(o.Ops) == 0 {
-		if len(o.After) > 0 {
-			c.appendLocked(o.After)
-			o.After = o.After[:0]
-		}
-		return
-	}
-	d := &commitDone{link: c.link, frames: o.After, pend: pend, r: c.r}
+// commitNode commits a record of the node itself; pend, if any, is told.
+func (r *Router) commitNode(op store.Op, pend *Pending) {
 	if pend != nil {
 		pend.left.Add(1)
 	}
-	b := &store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: o.Ops}
-	o.Ops, o.After = nil, nil
-	c.r.store.Commit(b, d)
+	r.store.Commit(&store.Batch{Ops: []store.Op{op}}, &commitDone{r: r, pend: pend})
 }
 
-func (c *Client) appendLocked(frames []byte) {
-	if c.link != nil {
-		c.link.Out.End(append(c.link.Out.Begin(), frames...))
+// wait waits for a commit that w was given to, or for ctx.
+func (w commitWait) wait(ctx context.Context) error {
+	select {
+	case err := <-w:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-}
-
-// commitDone releases what waits for a commit.
-type commitDone struct {
-	r      *Router
-	link   *Link
-	frames []byte
-	pend   *Pending
-}
-
-// Committed implements store.Committed. A refused commit closes the connection:
-// nothing that it promised leaves.
-func (d *commitDone) Committed(err error) {
-	if err != nil {
-		d.r.log.Error("commit refused", "error", err)
-		if d.link != nil {
-			d.link.End(0x88, "commit refused")
-		}
-		if d.pend != nil {
-			d.pend.fail()
-		}
-		return
-	}
-	if len(d.frames) > 0 && d.link != nil {
-		d.link.Out.End(append(d.link.Out.Begin(), d.frames...))
-	}
-	if d.pend != nil {
-		d.pend.done()
-	}
-}
-
-// AppendPublish implements session.Encoder. Out's lock is held.
-func (l *Link) AppendPublish(dst []byte, e *session.Entry, id message.PacketID, dup bool, now int64) ([]byte, bool) {
-	f := message.Form{Version: l.Version, QoS: e.QoS, Retain: e.Retain, Dup: dup, SubIDs: e.SubIDs, Now: now}
-	if l.AliasMax > 0 && !(e.QoS == 2 && l.client.sess.Persistent()) {
-		f.Alias, f.Known = l.alias(e.Msg.Topic)
-	}
-	if l.MaxPacket > 0 && f.Len(e.Msg) > l.MaxPacket {
-		if f.Alias != 0 && !f.Known {
-			delete(l.aliases, e.Msg.Topic)
-		}
-		return dst, false
-	}
-	return f.Append(dst, e.Msg, id), true
-}
-
-// alias returns the alias of a topic and whether the client knows it already.
-// The first topics of a connection get one each; there is no replacement.
-func (l *Link) alias(name string) (uint16, bool) {
-	if a, ok := l.aliases[name]; ok {
-		return a, true
-	}
-	if len(l.aliases) >= int(l.AliasMax) {
-		return 0, false
-	}
-	if l.aliases == nil {
-		l.aliases = map[string]uint16{}
-	}
-	a := uint16(len(l.aliases) + 1)
-	l.aliases[name] = a
-	return a, false
 }

@@ -2,12 +2,15 @@ package router
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/skeinmq/skein/broker/message"
 )
 
-// maxRun bounds a run, and with it how long one target's lock is held.
-const maxRun = 1024
+const (
+	maxRun    = 1024      // publishes; bounds how long one target's lock is held
+	keepBlock = 256 << 10 // bytes; larger blocks are not kept for reuse
+)
 
 // run is a sequence of publishes of one connection to one topic at one QoS,
 // without anything that needs each of them looked at. Its slices alias the read
@@ -23,7 +26,6 @@ type run struct {
 	ids     []message.PacketID
 	blocks  [6]block // by form, see blockFor
 	msgs    []*message.Message
-	pend    *Pending
 	payload int
 }
 
@@ -43,6 +45,11 @@ type block struct {
 
 var runs = sync.Pool{New: func() any { return new(run) }}
 
+// takes reports whether a publish may join the run.
+func (u *run) takes(rt *route, qos byte) bool {
+	return u.n == 0 || u.rt == rt && u.qos == qos && u.n < maxRun
+}
+
 func (u *run) add(p *Publisher, rt *route, pub *message.Publish, raw []byte) {
 	if u.n == 0 {
 		u.p, u.rt, u.qos = p, rt, pub.QoS
@@ -56,7 +63,7 @@ func (u *run) add(p *Publisher, rt *route, pub *message.Publish, raw []byte) {
 			u.rawOK = false
 		}
 	}
-	if pub.Dup || len(pub.Topic) == 0 {
+	if pub.Dup {
 		u.rawOK = false
 	}
 	u.items = append(u.items, item{pub.Payload, pub.Props, len(u.raw)})
@@ -67,10 +74,15 @@ func (u *run) add(p *Publisher, rt *route, pub *message.Publish, raw []byte) {
 	u.n++
 }
 
+// contiguous reports whether b starts where a ends, in the same read buffer.
+func contiguous(a, b []byte) bool {
+	return cap(a) >= len(a)+len(b) && unsafe.SliceData(b) == (*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(a)), len(a)))
+}
+
 func (u *run) reset() {
 	for i := range u.blocks {
 		b := &u.blocks[i]
-		if cap(b.bytes) > 256<<10 {
+		if cap(b.bytes) > keepBlock {
 			*b = block{}
 		}
 		b.bytes, b.ends, b.ids, b.done = b.bytes[:0], b.ends[:0], b.ids[:0], false
@@ -78,7 +90,27 @@ func (u *run) reset() {
 	clear(u.items)
 	clear(u.msgs)
 	u.items, u.ids, u.msgs = u.items[:0], u.ids[:0], u.msgs[:0]
-	u.n, u.raw, u.rt, u.p, u.pend, u.payload = 0, nil, nil, nil, nil, 0
+	u.n, u.raw, u.rt, u.p, u.payload = 0, nil, nil, nil, 0
+}
+
+// deliver hands the run to all its targets and groups. It reports whether there
+// was any.
+func (u *run) deliver() bool {
+	rt := u.rt
+	for i := range rt.targets {
+		t := &rt.targets[i]
+		if qos := min(u.qos, t.qos); qos == 0 {
+			t.c.deliverQoS0(u, t)
+		} else {
+			t.c.deliver(u, t, qos)
+		}
+	}
+	for _, g := range rt.groups {
+		for i := range u.n {
+			g.publish(u.message(i), u.p.pending)
+		}
+	}
+	return len(rt.targets)+len(rt.groups) > 0
 }
 
 // blockFor returns the run's frames for a protocol version and QoS, with room
@@ -118,7 +150,7 @@ func (b *block) encode(u *run, version, qos byte) {
 		it := &u.items[i]
 		m.Payload = it.payload
 		if version >= message.V5 {
-			m.Props = u.forwarded(it)
+			m.Props = it.forwarded()
 		}
 		b.bytes = f.Append(b.bytes, &m, 0)
 		b.ends = append(b.ends, len(b.bytes))
@@ -133,12 +165,9 @@ func (b *block) encode(u *run, version, qos byte) {
 }
 
 // forwarded returns the properties of an item that travel on. A topic alias is
-// stripped here, once, when the first block is encoded.
-func (u *run) forwarded(it *item) []byte {
-	if len(it.props) == 0 {
-		return nil
-	}
-	if message.Property(it.props, message.PropTopicAlias) == nil {
+// stripped here, once.
+func (it *item) forwarded() []byte {
+	if len(it.props) == 0 || message.Property(it.props, message.PropTopicAlias) == nil {
 		return it.props
 	}
 	it.props = message.AppendForwarded(make([]byte, 0, len(it.props)), it.props)
@@ -152,8 +181,7 @@ func (u *run) message(i int) *message.Message {
 	}
 	if u.msgs[i] == nil {
 		it := &u.items[i]
-		pub := message.Publish{Payload: it.payload, Props: it.props, QoS: u.qos}
-		u.msgs[i] = u.p.r.materialize(u.p, u.rt.name, &pub)
+		u.msgs[i] = u.p.materialize(u.rt.name, &message.Publish{Payload: it.payload, Props: it.props, QoS: u.qos})
 	}
 	return u.msgs[i]
 }

@@ -2,9 +2,6 @@ package router
 
 import (
 	"strings"
-	"sync"
-
-	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/skeinmq/skein/broker/topic"
 	"github.com/skeinmq/skein/hooks"
@@ -21,87 +18,117 @@ func (s *subscription) sub() Sub {
 	return Sub{ID: s.ID, QoS: s.QoS, NoLocal: s.NoLocal, RAP: s.RetainAsPub}
 }
 
-// Subscribe carries out a SUBSCRIBE. reply encodes the SUBACK for the reason codes
-// of the filters; it leaves when the subscriptions are committed, before any
-// retained message.
-func (r *Router) Subscribe(l *Link, filters packets.Subscriptions, reply func(codes []byte) []byte) {
+// Subscribe carries out a SUBSCRIBE. codes holds a reason code for each filter:
+// one that is not 0 refuses it beforehand; the others are replaced by the answer.
+// reply encodes the SUBACK; it leaves when the subscriptions are committed, before
+// any retained message. The caller's goroutine waits for the commit.
+func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply func(dst, codes []byte) []byte) {
 	c := l.client
-	codes := make([]byte, len(filters))
 	subs := make([]*subscription, len(filters))
 	for i := range filters {
-		subs[i], codes[i] = r.judgeFilter(l, &filters[i])
+		if codes[i] == codeSuccess {
+			subs[i], codes[i] = r.judgeFilter(l, &filters[i])
+		}
+	}
+	c.mu.Lock()
+	walks := c.enterAllLocked(subs, codes)
+	committed := c.commitSubsLocked()
+	c.mu.Unlock()
+	if committed != nil {
+		select {
+		case err := <-committed:
+			if err != nil {
+				l.End(codeUnavailable, "subscription could not be stored")
+				return
+			}
+		case <-l.Gone:
+			return
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != l {
-		return
+	l.Out.End(reply(l.Out.Begin(), codes))
+	for _, cu := range walks { // a new SUBSCRIBE of a filter restarts its walk
+		c.stopWalkLocked(cu.filter)
+		c.cursors = append(c.cursors, cu)
 	}
-	var walks []*cursor
+	c.pumpLocked(nil)
+}
+
+// enterAllLocked makes the subscriptions match and answers the walks through the
+// retained messages that follow.
+func (c *Client) enterAllLocked(subs []*subscription, codes []byte) (walks []*cursor) {
+	r := c.r
+	limit := r.Settings().MaxSubscriptions
 	for i, s := range subs {
 		if s == nil {
 			continue
 		}
 		_, known := c.subs[s.Filter]
-		if set := r.Settings(); !known && set.MaxSubscriptions > 0 && len(c.subs) >= set.MaxSubscriptions {
-			codes[i] = codeQuotaExceeded
-			continue
-		}
-		if s.parsed.Exclusive && !r.exclusive.take(string(s.parsed.Filter), c) {
+		if !known && limit > 0 && len(c.subs) >= limit || s.parsed.Exclusive && !r.exclusive.take(s.parsed.Filter, c) {
 			codes[i] = codeQuotaExceeded
 			continue
 		}
 		codes[i] = s.QoS
-		c.enterLocked(s, known)
+		c.enterLocked(s)
 		if s.parsed.Group == "" && (s.RetainHandling == 0 || s.RetainHandling == 1 && !known) {
-			if cu := r.retained.newCursor(string(s.parsed.Filter), s.sub()); cu != nil {
+			if cu := r.retained.newCursor(s.parsed.Filter, s.sub()); cu != nil {
 				walks = append(walks, cu)
 			}
 		}
 	}
-	for _, cu := range walks { // a new SUBSCRIBE of a filter restarts its walk
-		c.stopWalkLocked(cu.filter)
-		c.cursors = append(c.cursors, cu)
+	return walks
+}
+
+// commitSubsLocked hands the recorded subscriptions to the store; nil when there
+// is nothing to wait for.
+func (c *Client) commitSubsLocked() commitWait {
+	if len(c.out.Ops) == 0 {
+		return nil
 	}
-	c.out.After = append(c.out.After, reply(codes)...)
-	c.commitLocked(nil)
-	c.pumpLocked(nil)
+	w := make(commitWait, 1)
+	ops := c.out.Ops
+	c.out.Ops = nil
+	c.r.store.Commit(&store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: ops}, w)
+	return w
 }
 
 // judgeFilter answers a subscription that may be made, or nil and the reason code.
-func (r *Router) judgeFilter(l *Link, f *packets.Subscription) (*subscription, byte) {
+func (r *Router) judgeFilter(l *Link, f *Subscription) (*subscription, byte) {
 	set := r.Settings()
 	parsed, err := topic.Parse(f.Filter)
+	filter := string(parsed.Filter)
 	switch {
-	case err != nil || topic.Levels(string(parsed.Filter)) > set.MaxLevels:
+	case err != nil || over(topic.Levels(filter), set.MaxLevels) || over(len(f.Filter), set.MaxTopicLength):
 		return nil, codeTopicFilterInvalid
 	case parsed.Group != "" && !set.Shared:
 		return nil, codeSharedUnsupported
-	case !set.Wildcards && strings.ContainsAny(string(parsed.Filter), "+#"):
+	case !set.Wildcards && strings.ContainsAny(filter, "+#"):
 		return nil, codeWildUnsupported
-	case f.Identifier > 0 && !set.SubIDs:
+	case f.ID > 0 && !set.SubIDs:
 		return nil, codeSubIDUnsupported
 	}
-	qos := min(f.Qos, set.MaximumQoS)
-	if code := r.hooks.Authorize(l.Hook, hooks.Request{Action: hooks.Subscribe, Topic: string(parsed.Filter), QoS: qos}).Code; code != 0 {
-		return nil, code
+	s := &subscription{Subscription: *f, parsed: parsed}
+	s.QoS = min(f.QoS, set.MaximumQoS)
+	if d := r.hooks.Authorize(l.Hook, hooks.Request{Action: hooks.Subscribe, Topic: filter, QoS: s.QoS}); d.Code != 0 {
+		return nil, d.Code
 	}
-	return &subscription{
-		Subscription: store.Subscription{
-			Filter: f.Filter, ID: uint32(f.Identifier), QoS: qos, RetainHandling: f.RetainHandling, NoLocal: f.NoLocal, RetainAsPub: f.RetainAsPublished,
-		},
-		parsed: parsed,
-	}, 0
+	return s, codeSuccess
 }
 
-// enterLocked makes a subscription match.
-func (c *Client) enterLocked(s *subscription, known bool) {
+func over(n, limit int) bool { return limit > 0 && n > limit }
+
+// enterLocked makes a subscription match, in the place of one with the same filter
+// [MQTT-3.8.4-3].
+func (c *Client) enterLocked(s *subscription) {
 	r := c.r
 	if c.subs == nil {
 		c.subs = map[string]*subscription{}
 	}
+	_, known := c.subs[s.Filter]
 	c.subs[s.Filter] = s
 	if s.parsed.Group != "" {
-		r.join(c, s.parsed.Group, s.parsed.Filter, s.sub())
+		r.joinLocked(c, s)
 	} else {
 		r.subs.Subscribe(s.parsed.Filter, c, s.sub())
 	}
@@ -116,96 +143,70 @@ func (c *Client) enterLocked(s *subscription, known bool) {
 	}
 }
 
-// removed undoes enterLocked, apart from the record. c.mu is not held.
-func (r *Router) removed(c *Client, s *subscription) {
+// removeLocked undoes enterLocked. It answers the groups to wake when c.mu is free.
+func (c *Client) removeLocked(s *subscription) (woken []*Group) {
+	r := c.r
+	delete(c.subs, s.Filter)
 	r.stats.Subscriptions.Dec()
 	if s.parsed.Group != "" {
 		r.stats.SharedSubscriptions.Dec()
-		r.leave(c, s.parsed.Group, s.parsed.Filter)
-		return
+		woken = r.leaveLocked(c, s)
+	} else if !c.otherSpellingLocked(s) {
+		c.stopWalkLocked(s.parsed.Filter)
+		r.subs.Unsubscribe(s.parsed.Filter, c)
 	}
-	r.subs.Unsubscribe(s.parsed.Filter, c)
 	if s.parsed.Exclusive {
-		r.exclusive.release(string(s.parsed.Filter), c)
+		r.exclusive.release(s.parsed.Filter, c)
 	}
+	if c.Persistent() && !c.ended {
+		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSubscription, Delete: true, Filter: s.Filter})
+	}
+	return woken
+}
+
+// otherSpellingLocked puts the plain twin of an $exclusive subscription, or the
+// other way round, in its place: both are one entry of the filter tree.
+func (c *Client) otherSpellingLocked(s *subscription) bool {
+	twin := exclusivePrefix + string(s.parsed.Filter)
+	if s.parsed.Exclusive {
+		twin = string(s.parsed.Filter)
+	}
+	o := c.subs[twin]
+	if o == nil {
+		return false
+	}
+	c.r.subs.Subscribe(o.parsed.Filter, c, o.sub())
+	return true
 }
 
 // Unsubscribe carries out an UNSUBSCRIBE; what is in flight is still completed
-// [MQTT-3.10.4-3].
-func (r *Router) Unsubscribe(l *Link, filters []string, reply func(codes []byte) []byte) {
+// [MQTT-3.10.4-3]. reply encodes the UNSUBACK, which leaves with the commit.
+func (r *Router) Unsubscribe(l *Link, filters []string, reply func(dst, codes []byte) []byte) {
 	c := l.client
 	codes := make([]byte, len(filters))
-	var gone []*subscription
+	var woken []*Group
 	c.mu.Lock()
 	for i, f := range filters {
-		s := c.subs[f]
-		if s == nil {
-			codes[i] = 0x11
-			if _, err := topic.Parse(f); err != nil {
-				codes[i] = codeTopicFilterInvalid
-			}
+		if s := c.subs[f]; s != nil {
+			woken = append(woken, c.removeLocked(s)...)
 			continue
 		}
-		delete(c.subs, f)
-		gone = append(gone, s)
-		c.stopWalkLocked(string(s.parsed.Filter))
-		if c.Persistent() {
-			c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSubscription, Delete: true, Filter: f})
+		codes[i] = codeNoSubscription
+		if _, err := topic.Parse(f); err != nil {
+			codes[i] = codeTopicFilterInvalid
 		}
 	}
-	c.mu.Unlock()
-	for _, s := range gone {
-		r.removed(c, s)
-	}
-	c.mu.Lock()
-	woken := c.giveBackLocked(func(m *member) bool { return !left(gone, m) })
-	if c.link == l {
-		c.out.After = append(c.out.After, reply(codes)...)
-	}
+	c.out.After = reply(c.out.After, codes)
 	c.commitLocked(nil)
 	c.mu.Unlock()
 	wakeAll(woken)
 }
 
-// left reports whether a member's group is among subscriptions that ended.
-func left(gone []*subscription, m *member) bool {
-	for _, s := range gone {
-		if s.parsed.Group != "" && s.parsed.Group+"/"+string(s.parsed.Filter) == m.g.key {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *Client) stopWalkLocked(filter string) {
+func (c *Client) stopWalkLocked(f topic.Filter) {
 	for i, cu := range c.cursors {
-		if cu.filter == filter {
+		if cu.filter == f {
 			c.cursors = append(c.cursors[:i:i], c.cursors[i+1:]...)
 			return
 		}
-	}
-}
-
-// exclusive are the holders of $exclusive filters: one client each at a time.
-type exclusive struct {
-	mu      sync.Mutex
-	holders map[string]*Client
-}
-
-func (e *exclusive) take(filter string, c *Client) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if h := e.holders[filter]; h != nil && h != c {
-		return false
-	}
-	e.holders[filter] = c
-	return true
-}
-
-func (e *exclusive) release(filter string, c *Client) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.holders[filter] == c {
-		delete(e.holders, filter)
 	}
 }

@@ -1,19 +1,17 @@
 package router
 
 import (
-	"context"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
-
 	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/broker/topic"
 	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
 )
 
 // startWillLocked answers the will that is to be sent now, or starts its delay.
-func (c *Client) startWillLocked(ends bool) *store.Will {
+func (c *Client) startWillLocked(ends bool) *Will {
 	w := c.head.Will
 	if w == nil {
 		return nil
@@ -24,103 +22,117 @@ func (c *Client) startWillLocked(ends bool) *store.Will {
 		return w
 	}
 	at := c.r.now().Add(time.Duration(delay) * time.Second)
-	w.At = at.UnixNano()
+	waiting := *w // what is committed is not changed
+	waiting.At = at.UnixNano()
+	c.head.Will = &waiting
 	c.waitWillLocked(at)
 	return nil
 }
 
 func (c *Client) waitWillLocked(at time.Time) {
 	c.r.stats.Wills.Inc()
-	c.willDue = c.r.due.Add(at, func() {
-		c.mu.Lock()
-		w, hook := c.head.Will, c.hook
-		if c.willDue == nil || c.link != nil || w == nil {
-			c.mu.Unlock()
-			return
-		}
-		c.willDue, c.head.Will = nil, nil
-		c.r.stats.Wills.Dec()
-		if c.Persistent() && !c.ended {
-			head := c.head
-			c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
-			c.commitLocked(nil)
-		}
-		c.mu.Unlock()
-		c.r.sendWill(c, hook, w)
-	})
+	w := c.head.Will
+	c.willDue = c.r.due.Add(at, func() { c.r.willFallsDue(c, w) })
 }
 
-// cancelWillLocked stops the delay of a will. It reports whether one was waiting.
-func (c *Client) cancelWillLocked() bool {
+// willFallsDue sends a will whose delay has passed, unless the client came back
+// [MQTT-3.1.3-9]. The record goes after it was routed: a crash in between sends it
+// again rather than never.
+func (r *Router) willFallsDue(c *Client, w *Will) {
+	c.mu.Lock()
+	if c.willDue == nil || c.head.Will != w {
+		c.mu.Unlock()
+		return
+	}
+	c.willDue, c.head.Will = nil, nil
+	r.stats.Wills.Dec()
+	hook := c.hook
+	c.mu.Unlock()
+	r.sendWill(c.ID, hook, w)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.Persistent() && !c.ended {
+		head := c.head
+		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
+		c.commitLocked(nil)
+	}
+}
+
+// cancelWillLocked stops the delay of a will.
+func (c *Client) cancelWillLocked() {
 	if c.willDue == nil {
-		return false
+		return
 	}
 	c.r.due.Remove(c.willDue)
 	c.willDue = nil
 	c.r.stats.Wills.Dec()
-	return true
-}
-
-// restoreTimesLocked starts the clocks of a session that was loaded from the
-// store: its will and its expiry keep the times they had. One that was connected
-// when the broker ended gets the grace of `session.will_grace` to come back.
-func (c *Client) restoreTimesLocked() {
-	now := c.r.now()
-	if c.head.ExpiresAt == 0 && c.head.Expiry != NoExpiry {
-		c.head.ExpiresAt = now.Add(time.Duration(c.head.Expiry) * time.Second).UnixNano()
-	}
-	if c.head.Expiry != NoExpiry {
-		c.expiry = c.r.due.Add(time.Unix(0, c.head.ExpiresAt), func() { c.r.expire(c) })
-	}
-	if w := c.head.Will; w != nil {
-		if w.At == 0 {
-			w.At = now.Add(max(time.Duration(min(w.Delay, c.head.Expiry))*time.Second, c.r.Settings().WillGrace)).UnixNano()
-		}
-		c.waitWillLocked(time.Unix(0, w.At))
-	}
 }
 
 // sendWill publishes a will under the identity it was accepted with: hooks and
 // rules of now decide.
-func (r *Router) sendWill(c *Client, h *hooks.Client, w *store.Will) {
+func (r *Router) sendWill(id message.ClientID, h *hooks.Client, w *Will) {
 	m := *w.Message
 	m.Created = r.now().UnixNano()
 	m.ID = r.nextID()
 	if w.HasExp {
 		m.Expires = expiry(m.Created, w.Expiry)
 	}
+	will := &m
 	if r.has.Will {
-		changed, err := r.hooks.Will(h, mqtt.Will{TopicName: m.Topic, Payload: m.Payload, Qos: m.QoS, Retain: m.Retain, Flag: 1, WillDelayInterval: w.Delay})
+		changed, err := r.hooks.Will(h, will, w.Delay)
 		if err != nil {
-			r.log.Info("will refused by a hook", "client", c.ID, "error", err)
+			r.stats.Drop(stats.DropHook, 1)
+			r.log.Info("will refused by a hook", "client", string(id), "error", err)
 			return
 		}
-		m.Topic, m.Payload, m.QoS, m.Retain = changed.TopicName, changed.Payload, changed.Qos, changed.Retain
-		if topic.ValidName(m.Topic) != nil {
-			return
+		will = changed
+	}
+	seconds, name, delayed, err := topic.ParseDelayed(will.Topic)
+	if !delayed {
+		name, err = will.Topic, topic.ValidName(will.Topic)
+	}
+	if err != nil || r.judgeTopic(name) != codeSuccess {
+		r.stats.Drop(stats.DropInvalid, 1)
+		r.log.Info("will refused", "client", string(id), "topic", will.Topic, "rule", "topic name invalid")
+		return
+	}
+	if d := r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: name, QoS: will.QoS, Retain: will.Retain}); d.Code != 0 {
+		r.stats.Drop(stats.DropACL, 1)
+		r.log.Info("will refused", "client", string(id), "topic", will.Topic, "rule", d.Rule)
+		return
+	}
+	if delayed {
+		later := *will
+		later.Topic = name
+		if !r.delayed.add(r, &later, later.Created+seconds*int64(time.Second), nil) {
+			r.stats.Drop(stats.DropDelayLimit, 1)
 		}
-	}
-	if code := r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain}).Code; code != 0 {
-		r.log.Info("will refused", "client", c.ID, "topic", m.Topic, "code", code)
 		return
 	}
-	if seconds, name, ok, err := topic.ParseDelayed(m.Topic); ok && err == nil {
-		m.Topic = name
-		r.delayed.add(r, &m, m.Created+seconds*int64(time.Second), nil)
-		return
-	}
-	r.Inject(&m)
+	r.Inject(will)
 	if r.has.WillSent {
-		r.hooks.WillSent(h, packetOf(&m, message.V5))
+		r.hooks.WillSent(h, will)
 	}
 }
 
-func (r *Router) restoreDelayed(ctx context.Context) error {
-	return r.store.Delayed(ctx, func(seq uint64, at int64, m *message.Message) bool {
-		r.delayed.mu.Lock()
-		defer r.delayed.mu.Unlock()
-		r.delayed.seq = max(r.delayed.seq, seq)
-		r.delayed.waitLocked(r, seq, at, m)
-		return true
-	})
+// JudgeWill answers the reason code that refuses a will at CONNECT, or 0.
+func (r *Router) JudgeWill(h *hooks.Client, w *Will) byte {
+	set := r.Settings()
+	m := w.Message
+	_, name, delayed, err := topic.ParseDelayed(m.Topic)
+	if !delayed {
+		name, err = m.Topic, nil
+	}
+	switch {
+	case err != nil:
+		return codeTopicInvalid
+	case m.QoS > set.MaximumQoS: // [MQTT-3.2.2-12]
+		return codeQoSUnsupported
+	case m.Retain && !set.RetainAvailable: // [MQTT-3.2.2-13]
+		return codeRetainUnsupported
+	}
+	if code := r.judgeTopic(name); code != codeSuccess {
+		return code
+	}
+	return r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain}).Code
 }

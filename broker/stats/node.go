@@ -130,3 +130,35 @@ func (n *Node) Drop(r DropReason, count uint64) { n.router.drops[r].Add(count) }
 
 // Connections is the number of open connections, for limits.
 func (n *Node) Connections() int64 { return max(0, n.conns.open.Load()) }
+
+// Sent counts n PUBLISH packets of one QoS that were appended to a client's
+// output: their bytes with the fixed headers, and their payloads'.
+func (n *Node) Sent(qos byte, count, bytes, payload int) {
+	n.out.packets[publishType].Add(uint64(count))
+	n.out.bytes[publishType].Add(uint64(bytes))
+	if qos < QoSLevels {
+		n.out.publish[qos].Add(uint64(count))
+		n.out.payload.Add(uint64(payload))
+	}
+}
+
+// Queues changes the totals of all sessions by differences, each of which may be
+// negative: messages in flight, messages queued, their bytes.
+func (n *Node) Queues(inflight, queued, bytes int64) {
+	if inflight != 0 {
+		n.router.inflight.Add(inflight)
+	}
+	if queued != 0 {
+		n.router.queued.Add(queued)
+	}
+	if bytes != 0 {
+		n.router.queuedBytes.Add(bytes)
+	}
+}
+
+// SentPackets counts n packets of a type other than PUBLISH that were appended to a
+// client's output, and their bytes.
+func (n *Node) SentPackets(packetType byte, count, bytes int) {
+	n.out.packets[packetType&(PacketTypes-1)].Add(uint64(count))
+	n.out.bytes[packetType&(PacketTypes-1)].Add(uint64(bytes))
+}

@@ -1,0 +1,145 @@
+package conn
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// AdmitSettings limit who may come in. 0 is no limit.
+type AdmitSettings struct {
+	Connections    int
+	PerAddress     int // connections
+	Rate           int // connects a second
+	Burst          int // 0 is one second of Rate
+	RatePerAddress int // connects a second
+	FlapConnects   int // connects of one client id within FlapWindow that ban it
+	FlapWindow     time.Duration
+	FlapBan        time.Duration
+	OverLimit      func() bool // memory above its high watermark; nil is never
+}
+
+// sweepFrom is how many addresses or client ids a table has before it is swept.
+const sweepFrom = 1024
+
+// door counts connects by address and client id. Tables are swept when they have
+// doubled, so a sweep costs each connect a constant.
+type door struct {
+	mu        sync.Mutex
+	all       bucket
+	addresses map[netip.Addr]*address
+	clients   map[string]*flapper
+	sweepAddr int
+	sweepID   int
+}
+
+type address struct {
+	open int
+	rate bucket
+}
+
+// flapper is a client id that connects often.
+type flapper struct {
+	since   time.Time
+	until   time.Time // of the ban
+	connect int
+}
+
+func (d *door) init() {
+	d.addresses, d.clients = map[netip.Addr]*address{}, map[string]*flapper{}
+	d.sweepAddr, d.sweepID = sweepFrom, sweepFrom
+}
+
+// open counts a connection of an address; close must follow. It answers the reason
+// code and the rule that refuse it.
+func (d *door) open(a netip.Addr, set *AdmitSettings, now time.Time) (code byte, rule string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a.IsValid() && (set.PerAddress > 0 || set.RatePerAddress > 0) {
+		e := d.addresses[a]
+		if e == nil {
+			d.sweepAddresses(set, now)
+			e = &address{}
+			d.addresses[a] = e
+		}
+		e.open++
+		switch rate := float64(set.RatePerAddress); {
+		case set.PerAddress > 0 && e.open > set.PerAddress:
+			return codeQuotaExceeded, "limits.per_address"
+		case rate > 0 && !e.rate.take(now, rate, rate):
+			return codeConnectionRate, "limits.connect_rate_per_address"
+		}
+	}
+	burst := float64(set.Burst)
+	if burst == 0 {
+		burst = float64(set.Rate)
+	}
+	if set.Rate > 0 && !d.all.take(now, float64(set.Rate), burst) {
+		return codeConnectionRate, "limits.connect_rate"
+	}
+	return codeSuccess, ""
+}
+
+func (d *door) close(a netip.Addr) {
+	if !a.IsValid() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.addresses[a]; e != nil {
+		if e.open--; e.open <= 0 && e.rate.last.IsZero() {
+			delete(d.addresses, a)
+		}
+	}
+}
+
+func (d *door) sweepAddresses(set *AdmitSettings, now time.Time) {
+	if len(d.addresses) < d.sweepAddr {
+		return
+	}
+	for a, e := range d.addresses {
+		if e.open <= 0 && (set.RatePerAddress <= 0 || now.Sub(e.rate.last) > time.Second) {
+			delete(d.addresses, a)
+		}
+	}
+	d.sweepAddr = max(sweepFrom, 2*len(d.addresses))
+}
+
+// connects counts a connect of a client id. It reports whether the id is banned for
+// connecting too often.
+func (d *door) connects(id string, set *AdmitSettings, now time.Time) (banned bool) {
+	if set.FlapConnects <= 0 {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.clients[id]
+	if f == nil {
+		d.sweepClients(set, now)
+		f = &flapper{since: now}
+		d.clients[id] = f
+	}
+	if now.Before(f.until) {
+		return true
+	}
+	if now.Sub(f.since) > set.FlapWindow {
+		f.since, f.connect = now, 0
+	}
+	if f.connect++; f.connect <= set.FlapConnects {
+		return false
+	}
+	f.until, f.connect = now.Add(set.FlapBan), 0
+	return true
+}
+
+func (d *door) sweepClients(set *AdmitSettings, now time.Time) {
+	if len(d.clients) < d.sweepID {
+		return
+	}
+	for id, f := range d.clients {
+		if now.After(f.until) && now.Sub(f.since) > set.FlapWindow {
+			delete(d.clients, id)
+		}
+	}
+	d.sweepID = max(sweepFrom, 2*len(d.clients))
+}

@@ -1,0 +1,159 @@
+package conn
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/skeinmq/skein/broker/router"
+	"github.com/skeinmq/skein/broker/wire"
+	"github.com/skeinmq/skein/hooks"
+)
+
+// Reason codes that connections end with.
+const (
+	codeSuccess        = wire.CodeSuccess
+	codeWithWill       = wire.CodeDisconnectWithWill
+	codeContinue       = wire.CodeContinueAuthentication
+	codeUnspecified    = wire.CodeUnspecifiedError
+	codeMalformed      = wire.CodeMalformedPacket
+	codeProtocol       = wire.CodeProtocolError
+	codeUnavailable    = wire.CodeServerUnavailable
+	codeBanned         = wire.CodeBanned
+	codeShuttingDown   = wire.CodeServerShuttingDown
+	codeKeepAlive      = wire.CodeKeepAliveTimeout
+	codeReceiveMax     = wire.CodeReceiveMaximumExceeded
+	codeAliasInvalid   = wire.CodeTopicAliasInvalid
+	codeQuotaExceeded  = wire.CodeQuotaExceeded
+	codeConnectionRate = wire.CodeConnectionRateExceeded
+)
+
+// past is a deadline that has passed: it wakes a reader.
+var past = time.Unix(1, 0)
+
+// ending is why a connection ends; the first reason counts.
+type ending struct {
+	why  string
+	code byte
+	peer bool // the peer ended it: no DISCONNECT is sent
+}
+
+// label is the reason in metrics: one of few.
+func (e *ending) label() string {
+	switch {
+	case !e.peer:
+		return wire.CodeName(e.code)
+	case e.code == codeSuccess:
+		return "client disconnected"
+	case e.code == codeWithWill:
+		return "client disconnected with will"
+	}
+	return "connection lost"
+}
+
+// Conn is one connection. Fields without a note belong to its reader.
+type Conn struct {
+	s    *Server
+	t    Transport
+	set  *Settings
+	out  *wire.Output
+	link *router.Link
+	pub  *router.Publisher
+	hook *hooks.Client
+	acks acks
+
+	ended  atomic.Pointer[ending]
+	gone   chan struct{}             // closed when ended is set
+	resume atomic.Pointer[chan bool] // made when the reader first waits for acknowledgements; full: it will look
+
+	partial   []byte    // what has come of an incomplete packet
+	began     time.Time // when partial began
+	lastRead  time.Time
+	deadline  time.Time // as set on the transport; zero: none, or unknown
+	keepAlive time.Duration
+	scratch   *scratch // while there is something to read
+	aliases   [][]byte // inbound topic aliases
+	park      [][]byte // 3.x frames that wait for acknowledgements
+	parked    int      // their bytes
+	messages  bucket
+	bytes     bucket
+	pause     time.Duration // reading rests for so long
+
+	version      byte
+	connected    bool
+	stalled      bool // the park is full: nothing is read
+	unparking    bool
+	problemInfo  bool
+	sendWill     bool
+	hasExpiry    bool   // expiry came with DISCONNECT
+	expiry       uint32 // seconds
+	connExpiry   uint32 // as asked for at CONNECT
+	maxPacketOut uint32 // the client's Maximum Packet Size; 0 is none
+}
+
+// Serve carries out a connection's handshake and starts its reader. The listener
+// gives it a goroutine and the transport, which the connection closes.
+func (s *Server) Serve(t Transport) {
+	c := &Conn{s: s, t: t, set: s.set.Load(), sendWill: true, problemInfo: true, gone: make(chan struct{})}
+	s.stats.Accepted()
+	c.out = wire.NewOutput(t, c.set.OutputBuffer, c.set.WriteTimeout, c.writeFailed, c.drained)
+	c.acks.c = c
+	if rule, ok := s.enter(c); !ok {
+		s.stats.Refuse(rule)
+		s.log.Info("connection refused", "rule", rule, "remote", t.RemoteString(), "listener", t.Listener())
+		_ = t.Close() // nothing was promised
+		return
+	}
+	addr := t.RemoteAddr().Addr()
+	code, rule := s.door.open(addr, &c.set.Admit, s.now())
+	c.lastRead = s.now()
+	if !c.handshake(code, rule) {
+		c.close()
+		s.door.close(addr)
+		s.leave(c)
+		return
+	}
+	go func() {
+		defer s.leave(c)
+		defer s.door.close(addr)
+		c.loop()
+		c.close()
+	}()
+}
+
+func (c *Conn) writeFailed(err error) {
+	why := "write failed"
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		why = "write timeout"
+	}
+	c.endBy(&ending{code: codeUnspecified, why: why, peer: true})
+}
+
+func (c *Conn) drained() {
+	if c.link != nil && c.link.Client() != nil {
+		c.s.router.Drained(c.link)
+	}
+}
+
+// end makes the connection end with a reason code; safe from anywhere.
+func (c *Conn) end(code byte, why string) { c.endBy(&ending{code: code, why: why}) }
+
+func (c *Conn) endBy(e *ending) {
+	if !c.ended.CompareAndSwap(nil, e) {
+		return
+	}
+	close(c.gone)
+	_ = c.t.SetReadDeadline(past) // wakes the reader, which does the rest
+}
+
+// lost ends the connection because its stream did.
+func (c *Conn) lost(why string) {
+	c.endBy(&ending{code: codeUnspecified, why: why, peer: true})
+}
+
+// refuse ends the connection because of what its client sent.
+func (c *Conn) refuse(err error) {
+	code, rule := wire.ReasonOf(err)
+	c.end(code, rule)
+}

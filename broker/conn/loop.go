@@ -1,0 +1,172 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/router"
+	"github.com/skeinmq/skein/broker/stats"
+)
+
+const (
+	readBuffer = 64 << 10
+	keepAcks   = 4096 // acknowledgements; a longer list is not kept for reuse
+)
+
+// scratch is what a reader needs while there is something to read. It is pooled: an
+// idle connection has none.
+type scratch struct {
+	buf   []byte
+	pub   message.Publish
+	acks  []router.Ack
+	count stats.Batch
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, readBuffer)} }}
+
+// loop reads until the connection ends.
+func (c *Conn) loop() {
+	step := c.step
+	c.again() // what came with CONNECT
+	for c.ended.Load() == nil {
+		if !c.rest() {
+			continue
+		}
+		c.arm()
+		if len(c.park) > 0 && c.mayUnpark() { // completed while the deadline was set
+			c.again()
+			continue
+		}
+		err := c.t.Pump(step)
+		switch {
+		case err == nil || c.ended.Load() != nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			c.timedOut()
+		case errors.Is(err, io.EOF):
+			c.lost("connection closed by the client")
+		default:
+			c.lost("connection lost")
+		}
+	}
+}
+
+// step handles all that can be read now. It is called by the transport's Pump.
+func (c *Conn) step(read func(p []byte) (int, error)) (done bool) {
+	s := c.take()
+	buf := s.buf
+	if len(c.partial) >= len(buf)/2 {
+		buf = make([]byte, 2*len(c.partial))
+	}
+	n := copy(buf, c.partial)
+	c.lastRead = c.s.now()
+	for {
+		m, err := read(buf[n:])
+		n += m
+		if m > 0 {
+			used := c.handle(buf[:n])
+			n = copy(buf, buf[used:n])
+			if n == len(buf) && !c.held() {
+				buf = append(buf, make([]byte, n)...)
+			}
+		}
+		if done = c.held(); done || err != nil {
+			break
+		}
+	}
+	c.keepPartial(buf[:n])
+	c.give(s)
+	return done
+}
+
+// held reports whether nothing more may be read for now.
+func (c *Conn) held() bool { return c.stalled || c.pause > 0 || c.ended.Load() != nil }
+
+// again handles what was read before: parked frames, then what lies behind them.
+func (c *Conn) again() {
+	s := c.take()
+	defer c.give(s)
+	c.unpark()
+	if len(c.partial) == 0 || c.held() {
+		return
+	}
+	b := c.partial
+	c.partial = nil
+	if used := c.handle(b); used < len(b) {
+		c.began = time.Time{}
+		c.keepPartial(b[used:])
+	}
+}
+
+func (c *Conn) take() *scratch {
+	s := scratches.Get().(*scratch)
+	c.scratch = s
+	return s
+}
+
+// give returns the scratch with its counters added to the node's.
+func (c *Conn) give(s *scratch) {
+	c.s.stats.Add(&s.count)
+	s.pub = message.Publish{}
+	if cap(s.acks) > keepAcks {
+		s.acks = nil
+	}
+	c.scratch = nil
+	scratches.Put(s)
+}
+
+// keepPartial keeps the head of a packet whose rest has not come.
+func (c *Conn) keepPartial(b []byte) {
+	if len(b) == 0 {
+		c.partial, c.began = nil, time.Time{}
+		return
+	}
+	if c.partial == nil || c.began.IsZero() {
+		c.began = c.s.now()
+	}
+	c.partial = append(c.partial[:0], b...)
+}
+
+// arm sets the read deadline that is next: keep alive, or the end of a packet that
+// has begun. It is moved only when it has run out or must come earlier.
+func (c *Conn) arm() {
+	next := c.next()
+	if next.IsZero() || !c.deadline.IsZero() && !next.Before(c.deadline) {
+		return
+	}
+	c.deadline = next
+	_ = c.t.SetReadDeadline(next) // a socket that cannot take it fails its read
+	if c.ended.Load() != nil {
+		_ = c.t.SetReadDeadline(past) // endBy may have come first
+	}
+}
+
+func (c *Conn) next() time.Time {
+	var next time.Time
+	if c.keepAlive > 0 {
+		next = c.lastRead.Add(c.keepAlive)
+	}
+	if len(c.partial) > 0 {
+		if end := c.began.Add(c.set.PacketTimeout); next.IsZero() || end.Before(next) {
+			next = end
+		}
+	}
+	return next
+}
+
+// timedOut ends the connection if a deadline has really passed [MQTT-3.1.2-22]: it
+// may be an old one, or have been set to wake the reader.
+func (c *Conn) timedOut() {
+	now := c.s.now()
+	c.deadline = time.Time{}
+	_ = c.t.SetReadDeadline(time.Time{}) // arm sets the next one
+	switch {
+	case c.keepAlive > 0 && now.Sub(c.lastRead) >= c.keepAlive:
+		c.end(codeKeepAlive, "keep alive timeout [MQTT-3.1.2-22]")
+	case len(c.partial) > 0 && now.Sub(c.began) >= c.set.PacketTimeout:
+		c.end(codeMalformed, "limits.packet_timeout: packet not completed in time")
+	}
+}

@@ -1,0 +1,141 @@
+package router
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/skeinmq/skein/broker/due"
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/session"
+	"github.com/skeinmq/skein/broker/stats"
+	"github.com/skeinmq/skein/hooks"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// Client is a session and, while it has one, its connection.
+type Client struct {
+	ID message.ClientID
+	r  *Router
+
+	live     atomic.Pointer[Link] // same as link, for QoS 0
+	inflight atomic.Int32         // as of the last step, for least_inflight
+
+	mu      sync.Mutex
+	link    *Link
+	sess    *session.Session
+	out     session.Output
+	subs    map[string]*subscription // by the filter as the client spelled it
+	cursors []*cursor
+	members []*member // of shared groups
+	head    store.Session
+	expiry  *due.Item
+	willDue *due.Item
+	hook    *hooks.Client // the identity of the last connection, for its will
+	counted counts        // what of this session is in the node's totals
+	drops   *[stats.NumDropReasons]uint32
+	ended   bool
+	clean   bool // the connect that takes over asks for a clean start
+}
+
+// counts are a session's part in the totals of the node.
+type counts struct {
+	inflight, queued int
+	bytes            int64
+}
+
+// Persistent reports whether the session outlives its connection.
+func (c *Client) Persistent() bool { return c.sess.Persistent() }
+
+// commitLocked hands the records that the last step produced to the store; the
+// frames that wait for them leave when they are durable. pend, if any, is told
+// too. c.mu is held, so the batches of a session are in order.
+func (c *Client) commitLocked(pend *Pending) {
+	o := &c.out
+	if len(o.Ops) == 0 {
+		if len(o.After) > 0 {
+			c.appendLocked(o.After)
+			o.After = o.After[:0]
+		}
+		return
+	}
+	d := &commitDone{link: c.link, frames: o.After, pend: pend, r: c.r}
+	if pend != nil {
+		pend.left.Add(1)
+	}
+	b := &store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: o.Ops}
+	o.Ops, o.After = nil, nil
+	c.r.store.Commit(b, d)
+}
+
+func (c *Client) appendLocked(frames []byte) {
+	if c.link != nil {
+		c.link.Out.End(append(c.link.Out.Begin(), frames...))
+	}
+}
+
+// commitDone releases what waits for a commit.
+type commitDone struct {
+	r      *Router
+	link   *Link
+	frames []byte
+	pend   *Pending
+}
+
+// Committed implements store.Committed. A refused commit closes the connection:
+// nothing that it promised leaves.
+func (d *commitDone) Committed(err error) {
+	if err != nil {
+		d.r.log.Error("commit refused", "error", err)
+		if d.link != nil {
+			d.link.End(codeUnavailable, "commit refused")
+		}
+		if d.pend != nil {
+			d.pend.fail()
+		}
+		return
+	}
+	if len(d.frames) > 0 && d.link != nil {
+		d.link.Out.End(append(d.link.Out.Begin(), d.frames...))
+	}
+	if d.pend != nil {
+		d.pend.done()
+	}
+}
+
+// accountLocked brings the node's totals up to date with the session.
+func (c *Client) accountLocked() {
+	queued, inflight, bytes := c.sess.Counts()
+	was := c.counted
+	c.counted = counts{inflight, queued, bytes}
+	c.r.stats.Queues(int64(inflight-was.inflight), int64(queued-was.queued), bytes-was.bytes)
+	if inflight != was.inflight {
+		c.inflight.Store(int32(inflight))
+	}
+}
+
+// droppedEntry is the session's report of an undelivered entry. c.mu is held.
+func (c *Client) droppedEntry(e *session.Entry, why session.Drop) {
+	reason := [...]stats.DropReason{
+		session.DropQueueFull: stats.DropQueueFull, session.DropExpired: stats.DropExpired,
+		session.DropTooLarge: stats.DropTooLarge, session.DropRefused: stats.DropRefused,
+	}[why]
+	c.dropLocked(reason, 1)
+	if e.Msg != nil {
+		c.r.events.dropped(c.hook, e.Msg)
+	}
+}
+
+// drop counts messages that were not delivered to the client.
+func (c *Client) drop(why stats.DropReason, n int) {
+	c.mu.Lock()
+	c.dropLocked(why, n)
+	c.mu.Unlock()
+}
+
+func (c *Client) dropLocked(why stats.DropReason, n int) {
+	if c.drops == nil {
+		c.drops = new([stats.NumDropReasons]uint32)
+	}
+	c.drops[why] += uint32(n)
+	c.r.stats.Drop(why, uint64(n))
+}

@@ -1,0 +1,152 @@
+package router
+
+import (
+	"time"
+
+	"github.com/skeinmq/skein/broker/session"
+	"github.com/skeinmq/skein/broker/stats"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// DisconnectRequest says how a connection ended.
+type DisconnectRequest struct {
+	Will      bool   // the will is to be sent: no DISCONNECT 0x00 came
+	HasExpiry bool   // MQTT 5 DISCONNECT with a Session Expiry Interval
+	Expiry    uint32 // seconds
+	Stopping  bool   // the server stops: wills and sessions are left as they are
+}
+
+// Disconnect ends a connection that Connect accepted; once for each. It answers
+// whether the session ended with it.
+func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
+	c := l.client
+	defer close(l.left)
+	c.mu.Lock()
+	c.link = nil
+	c.live.Store(nil)
+	c.sess.Disconnected()
+	if q.HasExpiry {
+		c.head.Expiry = min(q.Expiry, r.Settings().MaxExpiry)
+	}
+	if !c.Persistent() {
+		c.cursors = nil
+	}
+	woken := c.giveBackLocked((*member).othersOnline)
+	ended = !c.Persistent() || c.head.Expiry == 0
+	var send *Will
+	switch {
+	case !q.Will:
+		c.head.Will = nil
+	case !q.Stopping:
+		send = c.startWillLocked(ended || c.clean)
+	}
+	if !ended {
+		c.startExpiryLocked()
+	}
+	c.accountLocked()
+	c.commitLocked(nil)
+	hook := c.hook
+	c.mu.Unlock()
+	if ended {
+		r.endSession(c)
+	}
+	if send != nil {
+		r.sendWill(c.ID, hook, send)
+	}
+	wakeAll(woken)
+	return ended
+}
+
+// startExpiryLocked starts the session's expiry and records its head.
+func (c *Client) startExpiryLocked() {
+	if c.head.Expiry != NoExpiry {
+		at := c.r.now().Add(time.Duration(c.head.Expiry) * time.Second)
+		c.head.ExpiresAt = at.UnixNano()
+		c.expiry = c.r.due.Add(at, func() { c.r.expire(c) })
+	}
+	if c.Persistent() {
+		head := c.head
+		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
+	}
+}
+
+// stopClocksLocked stops expiry and will delay of a session that is resumed.
+func (c *Client) stopClocksLocked() {
+	if c.expiry != nil {
+		c.r.due.Remove(c.expiry)
+		c.expiry = nil
+	}
+	c.cancelWillLocked()
+}
+
+// expire ends a session whose client did not come back in time. A will that
+// still waits is sent now [MQTT-3.1.2-8].
+func (r *Router) expire(c *Client) {
+	c.mu.Lock()
+	due := c.link == nil && !c.ended && c.expiry != nil && c.head.ExpiresAt <= r.now().UnixNano()
+	hook := c.hook
+	c.mu.Unlock()
+	if !due || !r.endIdle(c) {
+		return
+	}
+	r.stats.ExpiredSessions.Inc()
+	if r.has.ClientExpired {
+		r.hooks.ClientExpired(hook)
+	}
+}
+
+// endIdle ends a session unless its client is connecting just now.
+func (r *Router) endIdle(c *Client) bool {
+	leave, ok := r.reg.gates.try(c.ID)
+	if !ok {
+		return false // the connect under way stopped the expiry, or replaces the session
+	}
+	defer leave()
+	c.mu.Lock()
+	idle := c.link == nil && !c.ended && c.expiry != nil
+	c.mu.Unlock()
+	if idle {
+		r.endSession(c)
+	}
+	return idle
+}
+
+// endSession deletes a session and all that belongs to it. A will that waits for
+// its delay is sent [MQTT-3.1.3-9].
+func (r *Router) endSession(c *Client) {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return
+	}
+	c.ended = true
+	w := c.head.Will
+	waiting := c.willDue != nil
+	c.stopClocksLocked()
+	woken := c.giveBackLocked(nil)
+	for _, s := range c.subs {
+		woken = append(woken, c.removeLocked(s)...)
+	}
+	queued, _, _ := c.sess.Counts()
+	if queued > 0 {
+		c.dropLocked(stats.DropSessionEnded, queued)
+	}
+	persistent := c.Persistent()
+	c.subs, c.cursors = nil, nil
+	c.sess = session.New(persistent, session.Limits{}) // a cached route may hold the client for long
+	c.accountLocked()
+	c.out.Ops = c.out.Ops[:0]
+	if persistent {
+		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Delete: true})
+		r.stats.PersistentSessions.Dec()
+	}
+	r.stats.Sessions.Dec()
+	r.reg.remove(c)
+	c.commitLocked(nil)
+	hook := c.hook
+	c.mu.Unlock()
+	wakeAll(woken)
+	if waiting && w != nil {
+		r.sendWill(c.ID, hook, w)
+	}
+}

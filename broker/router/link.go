@@ -1,0 +1,78 @@
+package router
+
+import (
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/session"
+	"github.com/skeinmq/skein/hooks"
+)
+
+// Sink is the output of a connection: bytes appended between Begin and End leave
+// in that order; nothing blocks.
+type Sink interface {
+	Begin() []byte
+	End(buf []byte)
+	// Room is how many bytes may follow before the limit, negative when over it.
+	Room() int
+	// Full reports whether it is over its limit; then Router.Drained is called later.
+	Full() bool
+}
+
+// Link is one connection of a client, as the router sees it.
+type Link struct {
+	Out       Sink
+	Version   byte
+	MaxPacket int    // bytes, 0 is unlimited [MQTT-3.1.2-24]
+	AliasMax  uint16 // outbound topic aliases the client accepts
+	Window    int    // unacknowledged QoS 1 and 2 messages
+	Hook      *hooks.Client
+	// End asks the connection to close, with a DISCONNECT of this reason code for
+	// MQTT 5. It does not wait and may be called under locks.
+	End func(code byte, why string)
+	// Gone is closed when the connection is to end: whoever waits for it goes on.
+	Gone <-chan struct{}
+
+	client  *Client
+	left    chan struct{}     // closed by Disconnect: the connection has fully left its session
+	aliases map[string]uint16 // guarded by Out's lock (Begin to End)
+	plain   bool              // frames need neither alias nor a length check
+}
+
+// Client is the session of the connection, nil before Connect.
+func (l *Link) Client() *Client { return l.client }
+
+// AppendPublish implements session.Encoder. Out's lock is held.
+func (l *Link) AppendPublish(dst []byte, e *session.Entry, id message.PacketID, dup bool, now int64) ([]byte, bool) {
+	f := message.Form{Version: l.Version, QoS: e.QoS, Retain: e.Retain, Dup: dup, SubIDs: e.SubIDs, Now: now}
+	// A frame that waits for a commit may leave behind one that was encoded later,
+	// so it must not be the one that establishes an alias.
+	if l.AliasMax > 0 && !(e.QoS == 2 && l.client.sess.Persistent()) {
+		f.Alias, f.Known = l.alias(e.Msg.Topic)
+	}
+	if l.MaxPacket > 0 && f.Len(e.Msg) > l.MaxPacket {
+		if f.Alias != 0 && !f.Known {
+			delete(l.aliases, e.Msg.Topic)
+		}
+		return dst, false
+	}
+	was := len(dst)
+	dst = f.Append(dst, e.Msg, id)
+	l.client.r.stats.Sent(e.QoS, 1, len(dst)-was, len(e.Msg.Payload))
+	return dst, true
+}
+
+// alias returns the alias of a topic and whether the client knows it already.
+// The first topics of a connection get one each; there is no replacement.
+func (l *Link) alias(name string) (uint16, bool) {
+	if a, ok := l.aliases[name]; ok {
+		return a, true
+	}
+	if len(l.aliases) >= int(l.AliasMax) {
+		return 0, false
+	}
+	if l.aliases == nil {
+		l.aliases = map[string]uint16{}
+	}
+	a := uint16(len(l.aliases) + 1)
+	l.aliases[name] = a
+	return a, false
+}
