@@ -235,7 +235,7 @@ func TestCoversAgainstModel(t *testing.T) {
 	}
 	add("", 5)
 	filters := map[Filter]bool{"#": true, "+/#": true, "+": true, "+/+": true, "+/+/#": true}
-	for len(filters) < 120 {
+	for len(filters) < 60 {
 		levels := make([]string, 1+r.IntN(3))
 		for i := range levels {
 			levels[i] = []string{"", "a", "b", "$a", "+", "+"}[r.IntN(6)]

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"strings"
@@ -55,23 +56,43 @@ func ValidName(s string) error {
 	return nil
 }
 
-// notPlain marks the bytes that no topic name has (1) and those that are part of
-// a longer UTF-8 sequence (2).
-var notPlain = func() (t [256]uint8) {
-	t[0], t['+'], t['#'] = 1, 1, 1
-	for i := utf8.RuneSelf; i < len(t); i++ {
-		t[i] = 2
-	}
-	return t
-}()
+// Eight bytes at a time: the same byte in each of them.
+const (
+	ones  uint64 = 0x0101010101010101
+	highs        = ones * utf8.RuneSelf
+)
+
+// hasZero is not zero if one of the eight bytes is.
+func hasZero(x uint64) uint64 { return (x - ones) &^ x & highs }
+
+// forbidden is not zero if one of the eight bytes is U+0000 or a wildcard. The two
+// wildcards differ in one bit only, which is set here in all bytes.
+func forbidden(x uint64) uint64 {
+	const differ = '+' ^ '#'
+	return hasZero(x) | hasZero((x|ones*differ)^ones*('+'|differ))
+}
 
 // ValidNameBytes is [ValidName] for a name still in its packet.
 func ValidNameBytes(b []byte) bool {
-	var seen uint8
-	for _, c := range b {
-		seen |= notPlain[c]
+	if len(b) == 0 || len(b) > maxLength {
+		return false
 	}
-	return len(b) > 0 && len(b) <= maxLength && seen&1 == 0 && (seen == 0 || utf8.Valid(b))
+	var bad, high uint64
+	rest := b
+	for ; len(rest) >= 8; rest = rest[8:] {
+		x := binary.LittleEndian.Uint64(rest)
+		bad |= forbidden(x)
+		high |= x
+	}
+	if len(rest) > 0 {
+		x := ones * ' ' // fills up what the name does not have
+		for _, c := range rest {
+			x = x<<8 | uint64(c)
+		}
+		bad |= forbidden(x)
+		high |= x
+	}
+	return bad == 0 && (high&highs == 0 || utf8.Valid(b))
 }
 
 // Levels is the number of levels of a name or filter, empty ones included.

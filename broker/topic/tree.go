@@ -11,7 +11,6 @@ import (
 // concurrent use. Make one with [New].
 type Tree[K comparable, V any] struct {
 	seed maphash.Seed
-	size atomic.Int64
 
 	// A filter lies in one part, by the literal levels it begins with: without a
 	// wildcard in exact, with two literal levels or more in second, with one in
@@ -30,6 +29,8 @@ const parts = 64
 
 // exactPart is a map of the filters without a wildcard.
 type exactPart[K comparable, V any] struct {
+	size atomic.Int64 // subscriptions; changed under mu, so that a match of none needs no lock
+
 	mu   sync.RWMutex
 	subs map[string]*subs[K, V]
 	peak int // of subs since it was made
@@ -39,6 +40,8 @@ type exactPart[K comparable, V any] struct {
 
 // wildPart is a tree of filters with wildcards.
 type wildPart[K comparable, V any] struct {
+	size atomic.Int64 // as in exactPart
+
 	mu   sync.RWMutex
 	root node[K, V] // without a label
 
@@ -51,7 +54,13 @@ func New[K comparable, V any]() *Tree[K, V] {
 }
 
 // Len is the number of subscriptions: of pairs of filter and key.
-func (t *Tree[K, V]) Len() int { return int(t.size.Load()) }
+func (t *Tree[K, V]) Len() int {
+	n := t.top.size.Load()
+	for i := range parts {
+		n += t.exact[i].size.Load() + t.second[i].size.Load() + t.first[i].size.Load()
+	}
+	return int(n)
+}
 
 // Subscribe adds a subscription or replaces its value. f is a valid filter; its
 // memory is kept as long as anybody subscribes to it.
@@ -61,9 +70,6 @@ func (t *Tree[K, V]) Subscribe(f Filter, k K, v V) (replaced bool) {
 		replaced = p.exact.subscribe(f, k, v)
 	} else {
 		replaced = p.wild.subscribe(f, k, v)
-	}
-	if !replaced {
-		t.size.Add(1)
 	}
 	p.changed.Add(1) // after the change and before the return, see watch.go
 	return replaced
@@ -79,7 +85,6 @@ func (t *Tree[K, V]) Unsubscribe(f Filter, k K) bool {
 		removed = p.wild.unsubscribe(f, k)
 	}
 	if removed {
-		t.size.Add(-1)
 		p.changed.Add(1)
 	}
 	return removed
@@ -89,15 +94,18 @@ func (t *Tree[K, V]) Unsubscribe(f Filter, k K) bool {
 // order. visit must not call the tree, and v is the tree's own: it must be neither
 // changed nor kept. A name of more than 128 levels costs an allocation.
 func (t *Tree[K, V]) Match(name string, visit func(f Filter, k K, v *V)) {
-	var buf [inlineLevels]int32
-	l := split(name, buf[:0])
+	var (
+		ends   [inlineLevels]int32
+		inline [inlineLevels + 1]branch[K, V]
+	)
+	l, stack := split(name, ends[:0]), inline[:0]
 	t.exact[t.hash(name)%parts].match(name, visit)
 	if l.count() >= 2 {
-		t.second[t.hash(l.prefix(2))%parts].match(&l, visit)
+		t.second[t.hash(l.prefix(2))%parts].match(&l, stack, visit)
 	}
-	t.first[t.hash(l.prefix(1))%parts].match(&l, visit)
+	t.first[t.hash(l.prefix(1))%parts].match(&l, stack, visit)
 	if !strings.HasPrefix(name, "$") { // [MQTT-4.7.2-1]
-		t.top.match(&l, visit)
+		t.top.match(&l, stack, visit)
 	}
 }
 
@@ -143,7 +151,11 @@ func (p *exactPart[K, V]) subscribe(f Filter, k K, v V) bool {
 		p.subs[string(f)] = s
 		p.peak = max(p.peak, len(p.subs))
 	}
-	return s.put(f, k, v)
+	replaced := s.put(f, k, v)
+	if !replaced {
+		p.size.Add(1)
+	}
+	return replaced
 }
 
 func (p *exactPart[K, V]) unsubscribe(f Filter, k K) bool {
@@ -153,6 +165,7 @@ func (p *exactPart[K, V]) unsubscribe(f Filter, k K) bool {
 	if s == nil || !s.remove(k) {
 		return false
 	}
+	p.size.Add(-1)
 	if s.empty() {
 		delete(p.subs, string(f))
 		p.shrinkLocked()
@@ -178,6 +191,9 @@ func (p *exactPart[K, V]) shrinkLocked() {
 }
 
 func (p *exactPart[K, V]) match(name string, visit func(Filter, K, *V)) {
+	if p.size.Load() == 0 {
+		return
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if s := p.subs[name]; s != nil {
@@ -188,17 +204,28 @@ func (p *exactPart[K, V]) match(name string, visit func(Filter, K, *V)) {
 func (p *wildPart[K, V]) subscribe(f Filter, k K, v V) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.root.subscribe(f, k, v)
+	replaced := p.root.subscribe(f, k, v)
+	if !replaced {
+		p.size.Add(1)
+	}
+	return replaced
 }
 
 func (p *wildPart[K, V]) unsubscribe(f Filter, k K) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.root.unsubscribe(f, k)
+	removed := p.root.unsubscribe(f, k)
+	if removed {
+		p.size.Add(-1)
+	}
+	return removed
 }
 
-func (p *wildPart[K, V]) match(l *levels, visit func(Filter, K, *V)) {
+func (p *wildPart[K, V]) match(l *levels, stack []branch[K, V], visit func(Filter, K, *V)) {
+	if p.size.Load() == 0 {
+		return
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	p.root.match(l, visit)
+	p.root.match(l, stack, visit)
 }

@@ -1,5 +1,9 @@
 package topic
 
+// inlineLevels is how many levels and branches a match keeps on the goroutine's
+// stack; more are allocated.
+const inlineLevels = 128
+
 // levels are the levels of one topic name: where each ends, found once for all
 // the parts of the tree and all their branches.
 type levels struct {
@@ -7,10 +11,7 @@ type levels struct {
 	ends []int32
 }
 
-// inlineLevels is how many levels and branches a match follows without allocating.
-const inlineLevels = 128
-
-// split finds the levels of name; buf is used if it is long enough.
+// split finds the levels of name and keeps them in buf if it is long enough.
 func split(name string, buf []int32) levels {
 	ends := buf[:0]
 	for i := 0; i < len(name); i++ {
@@ -42,14 +43,14 @@ type branch[K comparable, V any] struct {
 
 // match visits the subscribers under the root n whose filters match. Each node is
 // reached at most once, as its depth tells the level of the name; the stack holds
-// at most one branch more than the name has levels.
-func (n *node[K, V]) match(l *levels, visit func(Filter, K, *V)) {
-	var inline [inlineLevels / 2]branch[K, V]
-	stack := n.kids.branches(inline[:0], l, 0, visit)
+// at most one branch more than the name has levels. It is a list of its own and
+// returned by what fills it, as the compiler then leaves it where the caller has it.
+func (n *node[K, V]) match(l *levels, stack []branch[K, V], visit func(Filter, K, *V)) {
+	stack = n.kids.branches(stack[:0], l, 0, visit)
 	for len(stack) > 0 {
 		b := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		next, ok := b.node.follow(l, b.level)
+		next, ok := l.follow(b.node.label, b.level)
 		if !ok {
 			continue
 		}
@@ -62,10 +63,10 @@ func (n *node[K, V]) match(l *levels, visit func(Filter, K, *V)) {
 
 // follow compares a label with the name from a level on and returns the level
 // that comes after it. A label that ends with # takes the name to its end.
-func (n *node[K, V]) follow(l *levels, level int) (next int, ok bool) {
-	for at := 0; at <= len(n.label); level++ {
-		e := levelEnd(n.label, at)
-		part := n.label[at:e]
+func (l *levels) follow(label string, level int) (next int, ok bool) {
+	for at := 0; at <= len(label); level++ {
+		e := levelEnd(label, at)
+		part := label[at:e]
 		if part == "#" { // the last level, and the parent level matches too
 			return l.count(), true
 		}
