@@ -1,0 +1,138 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/skeinmq/skein/broker/config"
+	"github.com/skeinmq/skein/broker/conn"
+	"github.com/skeinmq/skein/broker/due"
+	"github.com/skeinmq/skein/broker/listen"
+	"github.com/skeinmq/skein/broker/router"
+	"github.com/skeinmq/skein/broker/stats"
+	"github.com/skeinmq/skein/hooks"
+	"github.com/skeinmq/skein/hooks/store"
+	"github.com/skeinmq/skein/hooks/store/memory"
+)
+
+// Options are what a node is given beside its configuration.
+type Options struct {
+	Log     *slog.Logger   // nil discards
+	Level   *slog.LevelVar // set by Reload; nil leaves the level alone
+	Version string         // in $SYS/broker/version
+	Hooks   []hooks.Loaded // further hooks of mochi's interface
+	// AllowUnusedEvents takes hooks that provide events which are never called.
+	AllowUnusedEvents bool
+}
+
+// Node is one broker. Make it with [New], then Start and Stop, or Run.
+type Node struct {
+	log     *slog.Logger
+	level   *slog.LevelVar
+	version string
+
+	hooks  *hooks.Chain
+	store  store.Store
+	stats  *stats.Node
+	due    *due.Queue
+	router *router.Router
+	server *conn.Server
+	memory *memoryWatch
+
+	mu        sync.Mutex
+	cfg       *config.Config
+	listeners []*listen.Listener
+	stops     []func(ctx context.Context) error // last in, first out
+	started   bool
+	stopped   chan struct{} // closed when Stop is done
+	stopErr   error
+}
+
+// New makes a node from a checked configuration. Nothing is bound and no client is
+// served before Start. The hooks are started.
+func New(cfg *config.Config, o Options) (*Node, error) {
+	n := &Node{log: o.Log, level: o.Level, version: o.Version, cfg: cfg, stats: stats.NewNode()}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	chain, err := hooks.New(hooks.Options{
+		Log: n.log, Hooks: o.Hooks, Capabilities: capabilities(cfg), AllowUnusedEvents: o.AllowUnusedEvents,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start hooks: %w", err)
+	}
+	n.hooks = chain
+	n.memory = newMemoryWatch(cfg.Limits.Memory.HighWatermark, n.log)
+	n.store = memory.New()
+	n.due = due.New(time.Now)
+	n.router = router.New(router.Options{
+		Log: n.log, Hooks: n.hooks, Store: n.store, Stats: n.stats, Due: n.due, Now: time.Now,
+		Settings: n.routerSettings(cfg),
+	})
+	n.server = conn.NewServer(conn.Options{
+		Router: n.router, Hooks: n.hooks, Stats: n.stats, Log: n.log, Now: time.Now,
+		Settings: n.connSettings(cfg), Blocked: listen.ErrWouldBlock,
+	})
+	return n, nil
+}
+
+// open binds all listeners or none.
+func (n *Node) open() error {
+	for i := range n.cfg.Listeners {
+		c := &n.cfg.Listeners[i]
+		l, err := listen.Open(listenOptions(c, n.cfg, n.log))
+		if err != nil && c.Optional && addressMissing(err) {
+			n.log.Info("listener skipped", "listener", c.Name, "url", c.URL, "error", err)
+			continue
+		}
+		if err != nil {
+			return errors.Join(err, n.closeListeners())
+		}
+		n.listeners = append(n.listeners, l)
+	}
+	if len(n.listeners) == 0 {
+		return errors.New("no listener could be opened")
+	}
+	return nil
+}
+
+// addressMissing tells a host without the address, or the whole family, from an
+// address that is taken.
+func addressMissing(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
+}
+
+func (n *Node) closeListeners() error {
+	var errs []error
+	for _, l := range n.listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// transport is a listener's connection as package conn sees it.
+type transport struct{ *listen.Conn }
+
+// Scheme is the transport's kind.
+func (t transport) Scheme() string { return string(t.Kind()) }
+
+var _ conn.Transport = transport{}
+
+// Addrs are the URLs of the bound listeners, with the ports that the system chose.
+func (n *Node) Addrs() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := make([]string, 0, len(n.listeners))
+	for _, l := range n.listeners {
+		list = append(list, l.URL())
+	}
+	return list
+}
+
+// Stats are the node's counters.
+func (n *Node) Stats() *stats.Node { return n.stats }
