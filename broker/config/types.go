@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"net/netip"
 	"strconv"
@@ -181,17 +180,4 @@ func Prefixes(ns []Network) []netip.Prefix {
 		ps[i] = n.Prefix()
 	}
 	return ps
-}
-
-// Slog returns the level for package slog.
-func (l Level) Slog() slog.Level {
-	switch l {
-	case "debug":
-		return slog.LevelDebug
-	case "warn":
-		return slog.LevelWarn
-	case "error":
-		return slog.LevelError
-	}
-	return slog.LevelInfo
 }
