@@ -111,8 +111,8 @@ func (c *listenerCheck) anybody(allowed bool) {
 		return
 	}
 	c.add(c.key("url"), "can be reached from other hosts, and nothing checks who connects: "+
-		"listen on a loopback address such as 127.0.0.1, or say auth.anonymous: true "+
-		"(anonymous: true for this listener alone) to let everybody in")
+		"listen on a loopback address such as 127.0.0.1, or let everybody in with auth.anonymous: true "+
+		"(SKEIN_AUTH__ANONYMOUS=true; for this listener alone anonymous: true)")
 }
 
 // loopback judges the address itself: a name may mean something else tomorrow.

@@ -13,6 +13,9 @@ import (
 // stand for a level: SKEIN_SESSION__MAX_INFLIGHT is session.max_inflight.
 const envPrefix = "SKEIN_"
 
+// commandLine is the place of values from flags.
+const commandLine = "command line"
+
 // foreign are the variables that Kubernetes sets in every pod beside a service of
 // the name skein. No key of the tree is spelled like them.
 var foreign = regexp.MustCompile(`^SKEIN_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.*)?)?)$`)
@@ -46,7 +49,7 @@ func flagLayer(flags map[string]string) (layer, []Problem) {
 	}
 	slices.Sort(paths)
 	for _, p := range paths {
-		problems = append(problems, l.set(p, flags[p], p, "command line")...)
+		problems = append(problems, l.set(p, flags[p], p, commandLine)...)
 	}
 	return l, problems
 }

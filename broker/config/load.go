@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
@@ -19,6 +20,9 @@ type Source struct {
 	File  string            // a YAML file; empty is none
 	Env   []string          // as of os.Environ; only names with SKEIN_ count
 	Flags map[string]string // by path; the text as it would stand in a variable
+	// Listen, unless empty, is the URLs of the listeners, whatever the other sources
+	// say: see [Config.listen] for what stays of theirs.
+	Listen []string
 }
 
 // maxFile is the size of a configuration file that is read. A real one has a few
@@ -61,6 +65,10 @@ func Load(s Source) (*Config, error) {
 
 	c := Default()
 	(&decoder{}).config(c, merged.Raw()) // its problems are known from the layers
+	if len(s.Listen) > 0 {
+		c.listen(s.Listen)
+		from.overlay(origins{"listeners": commandLine})
+	}
 	c.fill()
 	r := report{from: from}
 	c.check(&r)
@@ -144,6 +152,31 @@ func cause(err error) error {
 		err = pe.Err
 	}
 	return fmt.Errorf("cannot be read: %w", err)
+}
+
+// listen replaces the listeners by those of the URLs. A URL that is configured
+// keeps all its settings. A new one has the defaults, with the certificates of the
+// first listener that has some, and the rules of the first WebSocket listener:
+// what a URL cannot say, and nothing that lets anybody in.
+func (c *Config) listen(urls []string) {
+	before := c.Listeners
+	c.Listeners = make([]Listener, len(urls))
+	for i, url := range urls {
+		l := &c.Listeners[i]
+		if same := slices.IndexFunc(before, func(l Listener) bool { return l.URL == url }); same >= 0 {
+			*l = before[same]
+			l.Optional = false // it is asked for
+			continue
+		}
+		*l = defaultListener(url, url)
+		scheme, _, _ := strings.Cut(url, "://")
+		if first := slices.IndexFunc(before, func(l Listener) bool { return l.TLS.Cert != "" }); first >= 0 && (scheme == "ssl" || scheme == "wss") {
+			l.TLS = before[first].TLS
+		}
+		if first := slices.IndexFunc(before, func(l Listener) bool { return strings.HasPrefix(l.URL, "ws") }); first >= 0 && (scheme == "ws" || scheme == "wss") {
+			l.WebSocket = before[first].WebSocket
+		}
+	}
 }
 
 // fill gives names to what has none.

@@ -267,8 +267,7 @@ listeners:
 		`sys_interval: must be a duration such as 500ms, 10s, 5m, 24h or 7d, is "soon" (command line)`,
 		"session.queue.messages: must be between 1 and 1000000000, is 0 (c.yaml:6)",
 		`log.level: must be debug, info, warn or error, is "loud" (c.yaml:3)`,
-		"listeners[0].url: can be reached from other hosts, and nothing checks who connects: listen on a loopback address such as 127.0.0.1, "+
-			"or say auth.anonymous: true (anonymous: true for this listener alone) to let everybody in (c.yaml:8)",
+		"listeners[0].url: "+open+" (c.yaml:8)",
 	)
 }
 
@@ -348,4 +347,29 @@ func TestAliasesAreFollowed(t *testing.T) {
 	if c.Listeners[1].WebSocket.Path != "/mqtt" {
 		t.Errorf("%+v", c.Listeners[1])
 	}
+}
+
+func TestListenReplacesListeners(t *testing.T) {
+	cert, key := certificate(t)
+	tls := "tls: {cert: '" + cert + "', key: '" + key + "'}"
+	file := write(t, "c.yaml", "listeners:\n"+
+		"  - {url: 'tcp://127.0.0.1:1', anonymous: true, optional: true, max_connections: 5}\n"+
+		"  - {url: 'wss://127.0.0.1:2', anonymous: true, websocket: {path: /mqtt}, "+tls+"}\n")
+	c := mustLoad(t, Source{File: file, Listen: []string{"ssl://127.0.0.1:3", "ws://127.0.0.1:4", "tcp://127.0.0.1:1", "unix:///tmp/x"}})
+	l := c.Listeners
+	switch {
+	case len(l) != 4:
+		t.Fatalf("%+v", l)
+	case l[0].Name != "ssl://127.0.0.1:3" || l[0].TLS.Cert != cert || l[0].Anonymous || l[0].WebSocket.Path != "",
+		l[1].WebSocket.Path != "/mqtt" || l[1].TLS.Cert != "" || l[1].Anonymous,
+		l[2].MaxConnections != 5 || !l[2].Anonymous || l[2].Optional,
+		l[3].UnixMode != 0o660 || l[3].TLS.Cert != "":
+		t.Errorf("%+v", l)
+	}
+	expect(t, problems(t, Source{File: file, Listen: []string{"tcp://0.0.0.0:1", "here"}}),
+		"listeners[0].url: "+open+" (command line)",
+		`listeners[1].url: must be a URL such as tcp://127.0.0.1:1883, is "here" (command line)`)
+	expect(t, problems(t, Source{Listen: []string{"ssl://127.0.0.1:1"}}),
+		"listeners[0].tls.cert: must be a file with the certificate (PEM) (command line)",
+		"listeners[0].tls.key: must be a file with the private key (PEM) (command line)")
 }

@@ -1,5 +1,7 @@
 package config
 
+import "log/slog"
+
 // Config is the tree. The tags say how a key is spelled and what it allows; what
 // each key means to a user is written in config.yaml, beside its default.
 //
@@ -224,6 +226,19 @@ type Log struct {
 
 // Level is the lowest level that is logged.
 type Level string
+
+// Slog returns the level for package slog; info if it is none.
+func (l Level) Slog() slog.Level {
+	switch l {
+	case "debug":
+		return slog.LevelDebug
+	case "warn":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
 
 // Format is the form of a log line.
 type Format string
