@@ -3,6 +3,7 @@ package topic
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -30,29 +31,26 @@ type sub struct {
 
 func TestMemoryOfSubscriptions(t *testing.T) {
 	const limit = 200
-	n := 1_000_000
-	if testing.Short() {
-		n = 100_000
-	}
 	for _, c := range []struct {
 		name   string
+		n      int
 		filter func(i int) string
 	}{
-		{"one subscriber on each device", func(i int) string { return fmt.Sprintf("dev/%06d/cmd/#", i) }},
-		{"one subscriber on each wildcard device", func(i int) string { return fmt.Sprintf("dev/+/%06d", i) }},
-		{"one subscriber on each exact topic", func(i int) string { return fmt.Sprintf("dev/%06d/cmd", i) }},
-		{"two filters on each device", func(i int) string { return fmt.Sprintf("dev/%06d/%c/#", i/2, 'a'+rune(i%2)) }},
-		{"all on one filter", func(int) string { return "news/#" }},
-		{"all on one topic", func(int) string { return "news" }},
+		{"one subscriber on each device", 1_000_000, func(i int) string { return fmt.Sprintf("dev/%06d/cmd/#", i) }},
+		{"one subscriber on each wildcard device", 250_000, func(i int) string { return fmt.Sprintf("dev/+/%06d", i) }},
+		{"one subscriber on each exact topic", 250_000, func(i int) string { return fmt.Sprintf("dev/%06d/cmd", i) }},
+		{"two filters on each device", 250_000, func(i int) string { return fmt.Sprintf("dev/%06d/%c/#", i/2, 'a'+rune(i%2)) }},
+		{"all on one filter", 1_000_000, func(int) string { return "news/#" }},
+		{"all on one topic", 250_000, func(int) string { return "news" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			filters := make([]Filter, n)
+			filters := make([]Filter, c.n)
 			for i := range filters {
 				filters[i] = Filter(c.filter(i))
 			}
-			keys := make([]byte, n)
+			keys := make([]byte, c.n)
 			tree := New[*byte, sub]()
-			got := perItem(n, func() {
+			got := perItem(c.n, func() {
 				for i, f := range filters {
 					tree.Subscribe(f, &keys[i], sub{})
 				}
@@ -97,4 +95,55 @@ func TestMemoryOfNames(t *testing.T) {
 		t.Error("the empty tree is not empty")
 	}
 	runtime.KeepAlive(names)
+}
+
+// TestLongFiltersAreFreed leaves short subscriptions where long ones were split,
+// merged and passed through, and wants the memory of the long ones back.
+func TestLongFiltersAreFreed(t *testing.T) {
+	const n, limit = 300, 4 << 10
+	tree := New[int, int]()
+	got := perItem(n, func() {
+		for i := range n {
+			p := fmt.Sprintf("p%d/+/a", i)
+			tail := strings.Repeat("x", 32<<10)
+			// The first node is made of a long filter's beginning, then has
+			// branches, and loses the filter itself.
+			for _, f := range []string{p + "/b/" + tail, p + "/" + tail + "/+", p + "/b/#", p + "/b/c", p + "/b/d"} {
+				tree.Subscribe(Filter(f), 1, 1)
+			}
+			tree.Unsubscribe(Filter(p+"/b/"+tail), 1)
+			tree.Unsubscribe(Filter(p+"/"+tail+"/+"), 1)
+		}
+	})
+	if got > limit {
+		t.Errorf("%d bytes left of each long filter", got)
+	}
+	if tree.Len() != 3*n {
+		t.Errorf("Len = %d, want %d", tree.Len(), 3*n)
+	}
+}
+
+// TestLongNamesAreFreed deletes long names from between short ones.
+func TestLongNamesAreFreed(t *testing.T) {
+	const n, limit = 2000, 1 << 10
+	tree := NewNames[int]()
+	got := perItem(n, func() {
+		var long []string
+		for i := range n {
+			long = append(long, fmt.Sprintf("%04d/", i)+strings.Repeat("x", 8<<10))
+			tree.Set(long[i], i)
+		}
+		for i := range n {
+			tree.Set(fmt.Sprintf("%04d", i), i)
+		}
+		for _, name := range long {
+			tree.Delete(name)
+		}
+	})
+	if got > limit {
+		t.Errorf("%d bytes left of each long name", got)
+	}
+	if tree.Len() != n {
+		t.Errorf("Len = %d, want %d", tree.Len(), n)
+	}
 }

@@ -1,6 +1,9 @@
 package topic
 
-import "sync/atomic"
+import (
+	"strings"
+	"sync/atomic"
+)
 
 // How a cached match result is known to be right.
 //
@@ -69,7 +72,7 @@ func (t *Tree[K, V]) Watch(name string) Watch {
 	if one < len(name) {
 		w.second = c.ofSecond(t.hash(name[:levelEnd(name, one+1)]))
 	}
-	if one > 0 && name[0] == '$' { // no filter of top matches it [MQTT-4.7.2-1]
+	if strings.HasPrefix(name, "$") { // no filter of top matches it [MQTT-4.7.2-1]
 		w.top = &c.none
 	}
 	return w
