@@ -9,30 +9,34 @@ import (
 
 // Reason codes of the QoS flows.
 const (
-	CodeSuccess     byte = 0x00
-	CodeIDNotFound  byte = 0x92
-	firstFailure    byte = 0x80
-	puback, pubrec       = 4, 5
-	pubrel, pubcomp      = 6, 7
+	CodeSuccess    byte = 0x00
+	CodeIDNotFound byte = 0x92
+	firstFailure   byte = 0x80
+)
+
+// First bytes of the packets that the flows answer with.
+const (
+	headPubrel  byte = 0x62
+	headPubcomp byte = 0x70
 )
 
 // ErrWrongFlow is an acknowledgement of the other QoS flow; a protocol error.
 var ErrWrongFlow = errors.New("session: acknowledgement does not belong to the QoS of its packet identifier")
 
-func (s *Session) appendAck(o *Output, version, typ byte, id message.PacketID, code byte) {
-	dst := &o.Now
+// behind is where frames go that wait for the records of this output, if any.
+func (o *Output) behind() *[]byte {
 	if len(o.Ops) > 0 {
-		dst = &o.After
+		return &o.After
 	}
-	h := typ << 4
-	if typ == pubrel {
-		h |= 2
-	}
+	return &o.Now
+}
+
+// appendAck appends a PUBREL or PUBCOMP.
+func appendAck(dst []byte, version, head byte, id message.PacketID, code byte) []byte {
 	if version >= message.V5 && code != CodeSuccess {
-		*dst = append(*dst, h, 3, byte(id>>8), byte(id), code)
-		return
+		return append(dst, head, 3, byte(id>>8), byte(id), code)
 	}
-	*dst = append(*dst, h, 2, byte(id>>8), byte(id))
+	return append(dst, head, 2, byte(id>>8), byte(id))
 }
 
 // Puback ends a QoS 1 delivery [MQTT-4.3.2-3]. It reports whether the identifier
@@ -49,13 +53,15 @@ func (s *Session) Puback(o *Output, id message.PacketID, code byte) (bool, error
 	return true, nil
 }
 
-// Pubrec moves a QoS 2 delivery on to PUBREL, or ends it when the receiver
-// refused the message [MQTT-4.3.3-4].
+// Pubrec moves a QoS 2 delivery on to PUBREL [MQTT-4.3.3-4], or ends it when the
+// receiver refused the message [MQTT-4.4.0-2]. It reports whether the identifier was in
+// use; if not, PUBREL says so, which closes the flow at the client.
 func (s *Session) Pubrec(o *Output, version byte, id message.PacketID, code byte) (bool, error) {
 	sl := s.win.at(id)
 	if sl == nil {
 		if code < firstFailure {
-			s.appendAck(o, version, pubrel, id, CodeIDNotFound)
+			dst := o.behind()
+			*dst = appendAck(*dst, version, headPubrel, id, CodeIDNotFound)
 		}
 		return false, nil
 	}
@@ -66,92 +72,45 @@ func (s *Session) Pubrec(o *Output, version byte, id message.PacketID, code byte
 		s.finish(o, sl, code)
 		return true, nil
 	}
-	if sl.phase != store.Released {
-		sl.phase = store.Released
-		if s.persistent {
-			o.Ops = append(o.Ops, store.Op{Kind: store.KindState, Seq: sl.entry.Seq, State: store.State{ID: id, Phase: store.Released}})
-		}
-	}
-	if !sl.live { // answered before it was sent again on this connection
-		sl.live = true
-		s.win.live++
-	}
-	s.appendAck(o, version, pubrel, id, CodeSuccess)
+	s.release(o, sl)
 	return true, nil
 }
 
-// Pubcomp ends a QoS 2 delivery.
+// Pubcomp ends a QoS 2 delivery. It reports whether the identifier was in use.
 func (s *Session) Pubcomp(o *Output, id message.PacketID) (bool, error) {
 	sl := s.win.at(id)
 	if sl == nil {
 		return false, nil
 	}
-	if sl.entry.QoS != 2 {
-		return true, ErrWrongFlow
-	}
-	if sl.phase != store.Released {
+	if sl.phase != store.Released { // QoS 1, or no PUBREL was sent
 		return true, ErrWrongFlow
 	}
 	s.finish(o, sl, CodeSuccess)
 	return true, nil
 }
 
-func (s *Session) finish(o *Output, sl *slot, code byte) {
-	if s.persistent {
-		o.Ops = append(o.Ops, store.Op{Kind: store.KindEntry, Delete: true, Seq: sl.entry.Seq})
+// release answers PUBREC with PUBREL, for the first time or again. None leaves before the phase is
+// committed, so that a PUBLISH never follows a PUBREL [MQTT-4.3.3-6].
+func (s *Session) release(o *Output, sl *slot) {
+	if sl.phase == store.Released {
+		s.await(o, sl.state())
+	} else {
+		sl.phase = store.Released
+		s.record(o, sl.state())
 	}
-	if code >= firstFailure && sl.entry.Msg != nil {
+	s.begin(sl, store.Released) // also if answered before it was sent again on this connection
+	dst := o.behind()
+	*dst = appendAck(*dst, 0, headPubrel, sl.id, CodeSuccess)
+}
+
+// finish ends a delivery. A refusal after PUBREC had accepted the message is no drop.
+func (s *Session) finish(o *Output, sl *slot, code byte) {
+	s.forget(o, &sl.entry)
+	if code >= firstFailure && sl.phase == store.Sent {
 		o.dropped(&sl.entry, DropRefused)
 	}
 	if sl.entry.Source != nil && o.Acked != nil {
 		o.Acked(&sl.entry)
 	}
 	s.win.free(sl)
-}
-
-// Received notes an incoming QoS 2 identifier. It reports false if it is known:
-// the PUBLISH is a repetition and is not routed again [MQTT-4.3.3-10].
-func (s *Session) Received(o *Output, id message.PacketID) bool {
-	if s.received == nil {
-		s.received = new(idSet)
-	}
-	if s.received.has(id) {
-		return false
-	}
-	s.received.add(id)
-	if s.persistent {
-		o.Ops = append(o.Ops, store.Op{Kind: store.KindReceived, ID: id})
-	}
-	return true
-}
-
-// Unreceive takes an identifier back whose PUBLISH was refused: a PUBREC of 0x80
-// or more ends the flow [MQTT-4.3.3-9].
-func (s *Session) Unreceive(o *Output, id message.PacketID) {
-	if s.received != nil && s.received.has(id) {
-		s.received.remove(id)
-		if s.persistent {
-			o.Ops = append(o.Ops, store.Op{Kind: store.KindReceived, Delete: true, ID: id})
-		}
-	}
-}
-
-// ReceivedCount is the number of QoS 2 flows that wait for their PUBREL.
-func (s *Session) ReceivedCount() int {
-	if s.received == nil {
-		return 0
-	}
-	return s.received.n
-}
-
-// Pubrel releases an incoming QoS 2 identifier and answers PUBCOMP
-// [MQTT-4.3.3-11].
-func (s *Session) Pubrel(o *Output, version byte, id message.PacketID) bool {
-	if s.received == nil || !s.received.has(id) {
-		s.appendAck(o, version, pubcomp, id, CodeIDNotFound)
-		return false
-	}
-	s.Unreceive(o, id)
-	s.appendAck(o, version, pubcomp, id, CodeSuccess)
-	return true
 }

@@ -5,15 +5,37 @@
 // messages; outputs are frames to send and records to commit ([Output]). The
 // router calls it under the client's lock and passes the time in.
 //
-// Guarantees:
+// # Use
+//
+// The records of one step, or of several, are one batch. Batches are committed in
+// the order in which they were produced; frames in After leave when the batch they
+// came with is committed, or at once if it is empty, and only on the connection
+// they were made for. Frames in Now leave at once, before those in After.
+//
+// # Guarantees
+//
 //   - inbound and outbound identifiers are separate tables; an outbound
 //     identifier in use is never given again [MQTT-2.2.1-4];
-//   - messages leave in the order in which they were enqueued; after a reconnect
-//     what was in flight goes first, in its original order, PUBLISH with DUP or
-//     PUBREL, before anything new [MQTT-4.4.0-1], [MQTT-4.6.0-1];
+//   - messages of one QoS leave in the order in which they were enqueued; QoS 1 may
+//     overtake QoS 2, which waits for its commit;
+//   - after a reconnect what was in flight goes first, in its original order,
+//     PUBLISH with DUP or PUBREL, before anything new [MQTT-4.4.0-1],
+//     [MQTT-4.6.0-1]. If earlier records may still be uncommitted, the QoS 2 part
+//     of it waits for them, in order, and only QoS 1 may overtake it
+//     ([Session.Settled]);
 //   - never more than the window is unacknowledged [MQTT-3.3.4-9];
-//   - the queue never exceeds its limits in messages and bytes; what the
-//     overflow rule takes away is reported to the caller, entry by entry;
-//   - for a persistent session no QoS 2 PUBLISH, PUBREL, PUBREC or PUBCOMP is
-//     among the frames that may leave before the commit.
+//   - the queue holds at most its limits, plus what the window has room for, plus
+//     one message that may pass at once; what a rule takes away is reported to the
+//     caller, entry by entry, once;
+//   - for a persistent session no QoS 2 PUBLISH, no PUBREL for a message in flight
+//     and no PUBCOMP is among the frames that may leave before the record behind
+//     it is committed, be it sent for the first time or again. PUBREC is the
+//     caller's: it waits for the record of Received or Repeated;
+//   - applying the records to an empty image and restoring it gives a session
+//     that goes on where the last committed batch left off;
+//   - a session with nothing queued, in flight or received takes a few hundred
+//     bytes once its connection has ended, and after [Session.Trim].
+//
+// It imports message and the record types of hooks/store, nothing else of the
+// broker.
 package session

@@ -1,5 +1,7 @@
 package session
 
+const minQueue = 8
+
 // deque is a first-in first-out queue of entries in a growing ring.
 type deque struct {
 	buf   []Entry
@@ -10,28 +12,44 @@ type deque struct {
 
 func (q *deque) push(e Entry) {
 	if q.n == len(q.buf) {
-		q.resize(max(8, 2*q.n))
+		q.resize(max(minQueue, 2*q.n))
 	}
 	q.buf[(q.head+q.n)&(len(q.buf)-1)] = e
 	q.n++
 	q.bytes += int64(e.Msg.Size())
 }
 
+// peek returns the entry at the head. It is valid until the next push or pop.
 func (q *deque) peek() *Entry { return &q.buf[q.head] }
 
-func (q *deque) pop() Entry {
-	e := q.buf[q.head]
-	q.buf[q.head] = Entry{}
+// pop removes the entry at the head.
+func (q *deque) pop() {
+	e := &q.buf[q.head]
+	q.bytes -= int64(e.Msg.Size())
+	*e = Entry{}
 	q.head = (q.head + 1) & (len(q.buf) - 1)
 	q.n--
-	q.bytes -= int64(e.Msg.Size())
 	if q.n == 0 {
 		q.head = 0
 		if len(q.buf) > 64 {
-			q.buf = nil // an idle session holds no large ring
+			q.buf = nil // a session that caught up holds no large ring
 		}
 	}
-	return e
+}
+
+// trim makes the ring as small as what it holds allows.
+func (q *deque) trim() {
+	if q.n == 0 {
+		q.buf, q.head = nil, 0
+		return
+	}
+	n := minQueue
+	for n < q.n {
+		n *= 2
+	}
+	if n < len(q.buf) {
+		q.resize(n)
+	}
 }
 
 // at returns the i-th entry from the head.

@@ -26,10 +26,10 @@ const (
 	DropRefused // the receiver answered with a reason code of 0x80 or more
 )
 
-// Limits bound a session.
+// Limits bound a session's queue. A limit of 0 is none.
 type Limits struct {
-	Messages int   // queued messages
-	Bytes    int64 // queued bytes
+	Messages int   // messages that wait behind the window
+	Bytes    int64 // of all queued messages, by message.Size
 	Overflow Overflow
 }
 
@@ -48,7 +48,8 @@ type Output struct {
 	Now   []byte     // frames that may leave at once
 	After []byte     // frames that may leave when Ops are committed
 	Ops   []store.Op // records to commit; always empty for a session that is not persistent
-	// Dropped is called for each entry that ends undelivered. It must not call back.
+	// Dropped is called once for each entry that ends undelivered. The entry is
+	// valid during the call; its Msg is nil if Assign sent it. It must not call back.
 	Dropped func(*Entry, Drop)
 	// Acked is called for each entry with a Source that its client acknowledged.
 	Acked func(*Entry)
@@ -60,28 +61,37 @@ func (o *Output) dropped(e *Entry, why Drop) {
 	}
 }
 
-// Encoder writes an entry for the connection of now. It answers false if the
-// packet is larger than the client's Maximum Packet Size [MQTT-3.1.2-24].
+// Encoder writes an entry for the connection of now. It answers false, and dst
+// as it was, if the packet is larger than the client's Maximum Packet Size
+// [MQTT-3.1.2-24].
 type Encoder interface {
 	AppendPublish(dst []byte, e *Entry, id message.PacketID, dup bool, now int64) ([]byte, bool)
 }
+
+// maxUsed bounds the identifiers in use: with half of them free the search for
+// the next one stays short.
+const maxUsed = 1<<15 - 1
 
 // Session is the state of one client. Its methods are not safe for concurrent use.
 type Session struct {
 	limits     Limits
 	win        window
 	queue      deque
-	received   *idSet
+	received   idSet
 	redeliver  []message.PacketID // in flight from an earlier connection, not yet sent on this one
 	enc        Encoder            // nil while offline
 	seq        uint64
 	max        int // window of the connection
 	persistent bool
+	settled    bool // every record that was given out is known to be committed
+	proven     bool // so were all of them when this connection began
 }
 
 // New returns an empty session. A persistent one keeps its messages and emits
 // records; one that is not ends with its connection.
-func New(persistent bool, l Limits) *Session { return &Session{persistent: persistent, limits: l} }
+func New(persistent bool, l Limits) *Session {
+	return &Session{persistent: persistent, limits: l, settled: true}
+}
 
 // Persistent reports whether the session outlives its connection.
 func (s *Session) Persistent() bool { return s.persistent }
@@ -89,7 +99,7 @@ func (s *Session) Persistent() bool { return s.persistent }
 // Connected starts a connection whose client accepts max unacknowledged QoS 1
 // and 2 messages. Everything in flight is to be sent again by Fill.
 func (s *Session) Connected(enc Encoder, max int) {
-	s.enc, s.max = enc, max
+	s.enc, s.max, s.proven = enc, max, s.settled
 	s.win.live = 0
 	for i := range s.win.ring {
 		s.win.ring[i].live = false
@@ -100,9 +110,22 @@ func (s *Session) Connected(enc Encoder, max int) {
 // Disconnected ends the connection.
 func (s *Session) Disconnected() {
 	s.enc, s.redeliver = nil, nil
-	if s.win.used == 0 {
-		s.win.ring = nil
-	}
+	s.Trim()
+}
+
+// Settled tells the session that every record it has given out is committed.
+// Until then, what it repeats of a QoS 2 flow goes to Output.After behind a record
+// that is written again, because the first writing may not be durable yet. Nobody
+// has to call it; called before or after Connected, and before Fill, it makes
+// redelivery go out without waiting, QoS 1 and 2 in one order. A session from
+// Restore is settled.
+func (s *Session) Settled() { s.settled, s.proven = true, true }
+
+// Trim gives back memory that a quiet session does not need.
+func (s *Session) Trim() {
+	s.queue.trim()
+	s.win.trim()
+	s.received.trim()
 }
 
 // Counts are the lengths of the queue and the window, and the queue's bytes.
@@ -110,162 +133,68 @@ func (s *Session) Counts() (queued, inflight int, bytes int64) {
 	return s.queue.n, s.win.used, s.queue.bytes
 }
 
-// Ready reports whether n new messages may be sent at once: connected, nothing
-// waiting before them, and room in the window.
-func (s *Session) Ready(n int) bool {
-	return s.enc != nil && s.queue.n == 0 && len(s.redeliver) == 0 && s.win.live+n <= s.max && s.win.used+n < 1<<15
-}
-
-// Free is how many new messages may be sent at once, by Assign or Push.
-func (s *Session) Free() int {
-	if s.enc == nil || s.queue.n > 0 || len(s.redeliver) > 0 {
+// room is how many more messages the window takes; none while what was in
+// flight has not all been sent again.
+func (s *Session) room() int {
+	if s.enc == nil || s.resuming() {
 		return 0
 	}
-	return max(0, min(s.max-s.win.live, 1<<15-s.win.used-1))
-}
-
-// Assign gives a message that is sent at once its identifier, without keeping
-// the message. Only for sessions that are not persistent, after Ready.
-func (s *Session) Assign(qos byte) message.PacketID {
-	sl := s.win.take()
-	sl.entry.QoS = qos
-	sl.phase, sl.live = store.Sent, true
-	s.win.live++
-	return sl.id
-}
-
-// Enqueue adds a message behind what waits; Fill sends it. It reports false if
-// the overflow rule is Disconnect and the queue is full.
-func (s *Session) Enqueue(o *Output, e Entry) bool {
-	size := int64(e.Msg.Size())
-	for s.queue.n > 0 && (s.queue.n >= s.limits.Messages || s.queue.bytes+size > s.limits.Bytes) {
-		switch s.limits.Overflow {
-		case DropNewest:
-			o.dropped(&e, DropQueueFull)
-			return true
-		case Disconnect:
-			o.dropped(&e, DropQueueFull)
-			return false
-		}
-		old := s.queue.pop()
-		s.forget(o, &old)
-		o.dropped(&old, DropQueueFull)
-	}
-	s.seq++
-	e.Seq = s.seq
-	s.queue.push(e)
-	if s.persistent {
-		o.Ops = append(o.Ops, store.Op{Kind: store.KindEntry, Seq: e.Seq, Entry: e.Entry})
-	}
-	return true
-}
-
-// Fill sends what may be sent: first what was in flight, then the queue, while
-// the window has room and fewer than room bytes were produced. It reports
-// whether the queue is drained, so that retained messages and shared queues may follow.
-func (s *Session) Fill(o *Output, now int64, room int) bool {
-	if s.enc == nil {
-		return false
-	}
-	start := len(o.Now) + len(o.After)
-	full := func() bool { return len(o.Now)+len(o.After)-start >= room }
-	for len(s.redeliver) > 0 {
-		if full() || !s.resend(o, s.redeliver[0], now) {
-			return false
-		}
-		s.redeliver = s.redeliver[1:]
-	}
-	for s.queue.n > 0 {
-		e := s.queue.peek()
-		if e.Msg.Expired(now) {
-			s.end(o, s.queue.pop(), DropExpired)
-			continue
-		}
-		if full() || e.QoS > 0 && !s.Window(1) {
-			return false
-		}
-		s.send(o, s.queue.pop(), now)
-	}
-	return true
+	return max(0, min(s.max-s.win.live, maxUsed-s.win.used))
 }
 
 // Window reports whether n more messages fit the window.
 func (s *Session) Window(n int) bool {
-	return s.enc != nil && len(s.redeliver) == 0 && s.win.live+n <= s.max && s.win.used+n < 1<<15
+	return s.enc != nil && !s.resuming() && s.room() >= n
 }
 
-// Push sends an entry from a Source or a retained message at once; the caller
-// made sure of Window(1) for QoS 1 and 2.
-func (s *Session) Push(o *Output, e Entry, now int64) {
-	s.seq++
-	e.Seq = s.seq
-	if e.QoS > 0 && s.persistent {
-		o.Ops = append(o.Ops, store.Op{Kind: store.KindEntry, Seq: e.Seq, Entry: e.Entry})
-	}
-	s.send(o, e, now)
-}
-
-func (s *Session) send(o *Output, e Entry, now int64) {
-	if e.QoS == 0 {
-		var ok bool
-		if o.Now, ok = s.enc.AppendPublish(o.Now, &e, 0, false, now); !ok {
-			s.end(o, e, DropTooLarge)
-		} else {
-			s.forget(o, &e)
+// resuming reports whether something is still to be sent again. What was
+// acknowledged meanwhile is not.
+func (s *Session) resuming() bool {
+	for len(s.redeliver) > 0 {
+		if sl := s.win.at(s.redeliver[0]); sl != nil && !sl.live {
+			return true
 		}
-		return
+		s.redeliver = s.redeliver[1:]
 	}
-	sl := s.win.take()
-	dst := &o.Now
-	if s.persistent && e.QoS == 2 {
-		dst = &o.After
-	}
-	b, ok := s.enc.AppendPublish(*dst, &e, sl.id, false, now)
-	*dst = b
-	if !ok {
-		s.win.free(sl)
-		s.end(o, e, DropTooLarge)
-		return
-	}
-	sl.entry, sl.phase, sl.live = e, store.Sent, true
-	s.win.live++
-	if s.persistent {
-		o.Ops = append(o.Ops, store.Op{Kind: store.KindState, Seq: e.Seq, State: store.State{ID: sl.id, Phase: store.Sent}})
-	}
+	s.redeliver = nil
+	return false
 }
 
-// resend sends one in-flight message again. It reports false if the window is full.
-func (s *Session) resend(o *Output, id message.PacketID, now int64) bool {
-	sl := s.win.at(id)
-	if sl == nil || sl.live {
-		return true // acknowledged meanwhile
+// Ready reports whether n new messages may be sent at once: connected, nothing
+// waiting before them, and room in the window.
+func (s *Session) Ready(n int) bool { return s.queue.n == 0 && s.Window(n) }
+
+// Free is how many new messages may be sent at once, by Assign or Push.
+func (s *Session) Free() int {
+	if s.queue.n > 0 {
+		return 0
 	}
-	if sl.phase == store.Released {
-		sl.live = true
-		s.win.live++
-		o.Now = append(o.Now, 0x62, 2, byte(id>>8), byte(id))
-		return true
+	return s.room()
+}
+
+// record adds an operation to commit.
+func (s *Session) record(o *Output, op store.Op) {
+	if s.persistent {
+		o.Ops = append(o.Ops, op)
+		s.settled = false
 	}
-	if s.win.live >= s.max {
-		return false
-	}
-	b, ok := s.enc.AppendPublish(o.Now, &sl.entry, id, true, now)
-	o.Now = b
-	if ok { // otherwise the identifier stays reserved until the session ends
-		sl.live = true
-		s.win.live++
-	}
-	return true
 }
 
 // forget removes an entry's record.
 func (s *Session) forget(o *Output, e *Entry) {
-	if s.persistent {
-		o.Ops = append(o.Ops, store.Op{Kind: store.KindEntry, Delete: true, Seq: e.Seq})
-	}
+	s.record(o, store.Op{Kind: store.KindEntry, Delete: true, Seq: e.Seq})
 }
 
-func (s *Session) end(o *Output, e Entry, why Drop) {
-	s.forget(o, &e)
-	o.dropped(&e, why)
+// state is the record of a slot's identifier and phase.
+func (sl *slot) state() store.Op {
+	return store.Op{Kind: store.KindState, Seq: sl.entry.Seq, State: store.State{ID: sl.id, Phase: sl.phase}}
+}
+
+// await makes the frames that follow wait for records given out earlier, which
+// may not be committed yet: a batch is answered after those before it, so any
+// record will do, and one that is written again changes nothing.
+func (s *Session) await(o *Output, again store.Op) {
+	if !s.settled && len(o.Ops) == 0 {
+		s.record(o, again)
+	}
 }

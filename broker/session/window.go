@@ -8,8 +8,8 @@ import (
 	"github.com/skeinmq/skein/hooks/store"
 )
 
-// slot is one packet identifier in use. An id of 0 marks a free slot. msg is nil
-// for a session that ends with its connection: nothing is ever sent again.
+// slot is one packet identifier in use. An id of 0 marks a free slot. The entry
+// has no message if Assign gave the identifier: nothing is ever sent again.
 type slot struct {
 	entry Entry
 	id    message.PacketID
@@ -26,7 +26,10 @@ type window struct {
 	last message.PacketID
 }
 
-const minRing = 16
+const (
+	minRing = 16
+	maxRing = 1 << 16
+)
 
 func (w *window) at(id message.PacketID) *slot {
 	if len(w.ring) == 0 || id == 0 {
@@ -41,7 +44,7 @@ func (w *window) at(id message.PacketID) *slot {
 
 // take gives the next free identifier a slot.
 func (w *window) take() *slot {
-	if 2*(w.used+1) > len(w.ring) && len(w.ring) < 1<<16 {
+	if 2*(w.used+1) > len(w.ring) && len(w.ring) < maxRing {
 		w.grow(max(minRing, 2*len(w.ring)))
 	}
 	mask := len(w.ring) - 1
@@ -58,21 +61,43 @@ func (w *window) take() *slot {
 	}
 }
 
-// place puts a restored identifier back.
+// place puts a restored identifier back. It answers nil for one that is 0 or in use.
 func (w *window) place(id message.PacketID) *slot {
+	if id == 0 || w.at(id) != nil {
+		return nil
+	}
+	n := max(minRing, len(w.ring))
 	for {
-		if 2*(w.used+1) <= len(w.ring) || len(w.ring) == 1<<16 {
-			if s := &w.ring[int(id)&(len(w.ring)-1)]; s.id == 0 {
-				s.id = id
-				w.used++
-				return s
-			}
+		if n > len(w.ring) {
+			w.grow(n)
 		}
-		w.grow(max(minRing, 2*len(w.ring)))
+		s := &w.ring[int(id)&(len(w.ring)-1)]
+		if s.id == 0 && (2*(w.used+1) <= len(w.ring) || len(w.ring) == maxRing) {
+			s.id = id
+			w.used++
+			return s
+		}
+		n = 2 * len(w.ring)
 	}
 }
 
-// grow enlarges the ring to n slots or, should two identifiers collide, to more.
+// trim makes the ring as small as what it holds allows.
+func (w *window) trim() {
+	if w.used == 0 {
+		w.ring = nil
+		return
+	}
+	n := minRing
+	for n < 2*(w.used+1) {
+		n *= 2
+	}
+	if n < len(w.ring) {
+		w.grow(n)
+	}
+}
+
+// grow gives the ring n slots or, should two identifiers collide, more. With
+// maxRing slots each identifier has its own.
 func (w *window) grow(n int) {
 	for {
 		ring := make([]slot, n)
@@ -112,30 +137,4 @@ func (w *window) inOrder() []message.PacketID {
 		return cmp.Compare(w.at(a).entry.Seq, w.at(b).entry.Seq)
 	})
 	return ids
-}
-
-// idSet is the set of received QoS 2 identifiers: pages of 1024 bits.
-type idSet struct {
-	pages [64]*[16]uint64
-	n     int
-}
-
-func (s *idSet) has(id message.PacketID) bool {
-	p := s.pages[id>>10]
-	return p != nil && p[id>>6&15]&(1<<(id&63)) != 0
-}
-
-func (s *idSet) add(id message.PacketID) {
-	p := s.pages[id>>10]
-	if p == nil {
-		p = new([16]uint64)
-		s.pages[id>>10] = p
-	}
-	p[id>>6&15] |= 1 << (id & 63)
-	s.n++
-}
-
-func (s *idSet) remove(id message.PacketID) {
-	s.pages[id>>10][id>>6&15] &^= 1 << (id & 63)
-	s.n--
 }
