@@ -67,9 +67,10 @@
 //
 // # The client that hooks are shown
 //
-// It has no connection: Net.Conn is nil, writing to it fails, Stop does not end it,
-// and changes to it have no effect but the keep alive above. Its subscriptions and
-// messages in flight are empty. It is made only when a hook wants one.
+// It has no connection: Net.Conn is nil, packets written to it go nowhere, Stop does
+// not end it, and changes to it have no effect but the keep alive above. Its
+// subscriptions and messages in flight are empty. It is made only when there is a
+// hook that wants it.
 //
 // # Who waits
 //

@@ -110,7 +110,7 @@ func enter(on *[lastEvent + 1][]*hook, h *hook, allowUnused bool) (err error) {
 		}
 	}()
 	var unused []string
-	for e := event(mqtt.OnSysInfoTick); e <= lastEvent; e++ {
+	for e := mqtt.OnSysInfoTick; e <= lastEvent; e++ {
 		if !h.Provides(e) {
 			continue
 		}
