@@ -128,69 +128,70 @@ func (p *Publish) prop(id byte, v []byte) error {
 	return nil
 }
 
-// AppendForwarded appends the properties of raw that travel on to subscribers:
-// all but the topic alias and the expiry interval, in their order
-// [MQTT-3.3.2-15], [MQTT-3.3.2-16], [MQTT-3.3.2-17], [MQTT-3.3.2-20]. raw must have passed Parse.
+// AppendForwarded appends the properties of raw that travel on to subscribers: all
+// but topic alias, expiry interval and subscription identifiers, which belong to one
+// hop, in their order [MQTT-3.3.2-15], [MQTT-3.3.2-16], [MQTT-3.3.2-17],
+// [MQTT-3.3.2-18], [MQTT-3.3.2-20]. raw must have passed Parse.
 func AppendForwarded(dst, raw []byte) []byte {
-	for b := raw; len(b) > 0; {
-		n := 1 + propSize(b[0], b[1:])
-		if b[0] != PropTopicAlias && b[0] != PropExpiry {
-			dst = append(dst, b[:n]...)
+	for {
+		id, value, rest, ok := cut(raw)
+		if !ok {
+			return dst
 		}
-		b = b[n:]
+		if id != PropTopicAlias && id != PropExpiry && id != PropSubscriptionID {
+			dst = append(dst, raw[:1+len(value)]...)
+		}
+		raw = rest
 	}
-	return dst
 }
 
 // Property returns the value of the first property id in props (encoded, as in
 // Message.Props), without the length prefix of strings, or nil.
 func Property(props []byte, id byte) []byte {
-	for b := props; len(b) > 0; {
-		n := propSize(b[0], b[1:])
-		if n < 0 || n >= len(b) {
+	for {
+		have, value, rest, ok := cut(props)
+		if !ok {
 			return nil
 		}
-		if b[0] == id {
-			if id == PropPayloadFormat {
-				return b[1 : 1+n]
+		if have == id {
+			switch id {
+			case PropContentType, PropResponseTopic, PropCorrelationData:
+				return value[2:]
 			}
-			return b[3 : 1+n]
+			return value
 		}
-		b = b[1+n:]
+		props = rest
 	}
-	return nil
 }
 
 // UserProperty returns the first user property called name.
 func UserProperty(props []byte, name string) (string, bool) {
-	for b := props; len(b) > 0; {
-		n := propSize(b[0], b[1:])
-		if n < 0 || n >= len(b) {
+	for {
+		id, value, rest, ok := cut(props)
+		if !ok {
 			return "", false
 		}
-		if b[0] == PropUser {
-			k := strSize(b[1:])
-			if string(b[3:1+k]) == name {
-				return string(b[1+k+2 : 1+n]), true
+		if id == PropUser {
+			if k := strSize(value); string(value[2:k]) == name {
+				return string(value[k+2:]), true
 			}
 		}
-		b = b[1+n:]
+		props = rest
 	}
-	return "", false
 }
 
 // UserProperties calls visit for every user property of props (encoded, as in
 // Message.Props), in their order.
 func UserProperties(props []byte, visit func(k, v string)) {
-	for b := props; len(b) > 0; {
-		n := propSize(b[0], b[1:])
-		if n < 0 || n >= len(b) {
+	for {
+		id, value, rest, ok := cut(props)
+		if !ok {
 			return
 		}
-		if b[0] == PropUser {
-			k := strSize(b[1:])
-			visit(string(b[3:1+k]), string(b[1+k+2:1+n]))
+		if id == PropUser {
+			k := strSize(value)
+			visit(string(value[2:k]), string(value[k+2:]))
 		}
-		b = b[1+n:]
+		props = rest
 	}
 }

@@ -76,8 +76,25 @@ func propSize(id byte, b []byte) int {
 			return -1
 		}
 		return k + v
+	case PropSubscriptionID:
+		if _, n := Uvarint(b); n > 0 {
+			return n
+		}
 	}
 	return -1
+}
+
+// cut splits the first property off props; ok is false at the end, and at one that is
+// not valid, which no Message has.
+func cut(props []byte) (id byte, value, rest []byte, ok bool) {
+	if len(props) == 0 {
+		return 0, nil, nil, false
+	}
+	n := propSize(props[0], props[1:])
+	if n < 0 || n >= len(props) {
+		return 0, nil, nil, false
+	}
+	return props[0], props[1 : 1+n], props[1+n:], true
 }
 
 func strSize(b []byte) int {
