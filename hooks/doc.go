@@ -37,7 +37,7 @@
 //     returns is sent to the client: 0x00 or 0x18 with its Authentication Data. An
 //     error ends the connection. There is no exchange before CONNACK.
 //   - OnACLCheck: write is true for a publish (a will too), false for a subscription
-//     and for each message delivered. Filters come without $share/group/. Its answers
+//     and for a delivery. Filters come without $share/group/. Its answers
 //     are never cached.
 //   - OnSessionEstablish, OnSessionEstablished, OnDisconnect, OnClientExpired.
 //   - OnSubscribe, OnUnsubscribe: may change filters and their options, not their
@@ -74,11 +74,11 @@
 //
 // # Who waits
 //
-// There is no goroutine between caller and hook: whoever calls a method of [Chain]
-// waits until all hooks have answered. OnConnect, OnConnectAuthenticate, OnPublish,
-// OnSubscribe and the like hold up the one connection they are about, whose reader
-// calls them; OnACLCheck of a delivery and OnPublishDropped hold up the publisher.
-// A caller should hold no lock that another client needs.
+// There is no goroutine between caller and hook, and no deadline: whoever calls a
+// method of [Chain] waits until all hooks have answered. OnConnect,
+// OnConnectAuthenticate, OnPublish, OnSubscribe and the like hold up the one
+// connection they are about, whose goroutine calls them; OnACLCheck of a delivery
+// holds up whoever delivers. A caller should hold no lock that another client needs.
 //
 // The only goroutine is the one that [Chain.Close] starts to stop the hooks. It ends
 // with the last of them; when one hangs, Close goes on without it at its deadline.
