@@ -91,13 +91,22 @@ func namedIn(body ast.Node) []string {
 		if !ok || fun.Name != "statement" && fun.Name != "each" && fun.Name != "both" {
 			return true
 		}
-		if lit, ok := call.Args[1].(*ast.BasicLit); ok {
-			s, _ := strconv.Unquote(lit.Value)
-			ids = append(ids, strings.Fields(s)...)
-		}
+		ids = append(ids, strings.Fields(text(call.Args[1]))...)
 		return true
 	})
 	return ids
+}
+
+// text is a string literal, or the sum of some.
+func text(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		s, _ := strconv.Unquote(e.Value) // the file parsed, so the literal is good
+		return s
+	case *ast.BinaryExpr:
+		return text(e.X) + text(e.Y)
+	}
+	return ""
 }
 
 // TestStatements compares the list with the tests, both ways.

@@ -101,16 +101,26 @@ type Certs struct {
 // WriteCerts writes the certificates to files.
 func WriteCerts(t testing.TB) Certs {
 	t.Helper()
-	a, dir := theAuthority(), t.TempDir()
-	write := func(name string, b []byte) string {
-		p := filepath.Join(dir, name)
-		if err := os.WriteFile(p, b, 0o600); err != nil {
-			t.Fatal(err)
+	c, err := writeCerts(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func writeCerts(dir string) (Certs, error) {
+	a := theAuthority()
+	c := Certs{
+		CA: filepath.Join(dir, "ca.pem"), Server: filepath.Join(dir, "server.pem"), ServerKey: filepath.Join(dir, "server.key"),
+		Client: filepath.Join(dir, "client.pem"), ClientKey: filepath.Join(dir, "client.key"),
+	}
+	for _, f := range []struct {
+		name string
+		b    []byte
+	}{{c.CA, a.caPEM}, {c.Server, a.serverPEM}, {c.ServerKey, a.serverKey}, {c.Client, a.clientPEM}, {c.ClientKey, a.clientKey}} {
+		if err := os.WriteFile(f.name, f.b, 0o600); err != nil {
+			return c, err
 		}
-		return p
 	}
-	return Certs{
-		CA: write("ca.pem", a.caPEM), Server: write("server.pem", a.serverPEM), ServerKey: write("server.key", a.serverKey),
-		Client: write("client.pem", a.clientPEM), ClientKey: write("client.key", a.clientKey),
-	}
+	return c, nil
 }

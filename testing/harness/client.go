@@ -183,9 +183,9 @@ func (c *Client) ExpectNothing() {
 
 // ExpectClosed reads until the broker closes the connection and returns what
 // came before.
-func (c *Client) ExpectClosed() []Packet {
+func (c *Client) ExpectClosed() Packets {
 	c.t.Helper()
-	var ps []Packet
+	var ps Packets
 	for {
 		p, err := c.read()
 		if err == nil {
@@ -337,4 +337,17 @@ func (c *Client) ReadAll() []byte {
 		c.t.Fatalf("want a closed connection: %v (before: % x)", err, b)
 	}
 	return b
+}
+
+// Try returns the next packet or the end of the connection.
+func (c *Client) Try() (Packet, error) {
+	c.t.Helper()
+	if len(c.strays) > 0 {
+		return c.Next(), nil
+	}
+	p, err := c.read()
+	if err != nil && !isClosed(err) {
+		c.t.Fatalf("waiting for a packet: %v", err)
+	}
+	return p, err
 }

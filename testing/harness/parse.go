@@ -54,6 +54,27 @@ func (p Packet) String() string {
 	return b.String()
 }
 
+// Packets are what came before the end of a connection.
+type Packets []Packet
+
+// String shows the last of them.
+func (ps Packets) String() string {
+	const show = 3
+	var b strings.Builder
+	b.WriteByte('[')
+	if len(ps) > show {
+		fmt.Fprintf(&b, "%d packets, then: ", len(ps)-show)
+		ps = ps[len(ps)-show:]
+	}
+	for i, p := range ps {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(p.String())
+	}
+	return b.String() + "]"
+}
+
 // codes5 are the reason codes a broker may send in each packet of MQTT 5.
 var codes5 = map[byte]string{
 	CONNACK:    "\x00\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8c\x90\x95\x97\x99\x9a\x9b\x9c\x9d\x9f",
