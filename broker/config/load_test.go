@@ -2,11 +2,13 @@ package config
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -236,12 +238,16 @@ func TestFiles(t *testing.T) {
 	expect(t, problems(t, Source{File: sub}), "sub: is a directory, not a file")
 	large := write(t, "large.yaml", strings.Repeat("#", maxFile+1))
 	expect(t, problems(t, Source{File: large}), "large.yaml: is larger than 4MiB")
-	if os.Getuid() != 0 {
-		closed := write(t, "closed.yaml", "")
-		if err := os.Chmod(closed, 0); err != nil {
-			t.Fatal(err)
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, "no permission to read the file"},
+		{&fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}, "cannot be read: " + syscall.EIO.Error()},
+	} {
+		if got := cause(c.err).Error(); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
 		}
-		expect(t, problems(t, Source{File: closed}), "closed.yaml: no permission to read the file")
 	}
 }
 

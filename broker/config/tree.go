@@ -179,7 +179,7 @@ type Limits struct {
 	ConnectBurst          int      `koanf:"connect_burst" max:"1000000"` // 0 is one second of ConnectRate
 	ConnectRatePerAddress int      `koanf:"connect_rate_per_address" max:"1000000"`
 	PublishRate           int      `koanf:"publish_rate" max:"1000000000"` // of a client, a second
-	PublishBytes          Size     `koanf:"publish_bytes"`                 // of a client, a second
+	PublishBytes          Size     `koanf:"publish_bytes" max:"1GiB"`      // of a client, a second
 	OutputBuffer          Size     `koanf:"output_buffer" min:"16KiB" max:"1GiB"`
 	InboundBytes          Size     `koanf:"inbound_bytes" min:"16KiB" max:"1GiB"`
 	WriteTimeout          Duration `koanf:"write_timeout" min:"100ms" max:"24h"`

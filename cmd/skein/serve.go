@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skeinmq/skein/broker"
+	"github.com/skeinmq/skein/broker/config"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve MQTT",
+		Long: "Serve runs a broker until it gets SIGTERM or SIGINT, which stop it in order; a second one ends it at\n" +
+			"once. SIGHUP reads the configuration and the certificates again.",
+		Example: "  skein --config /etc/skein/config.yaml\n" +
+			"  skein --listen tcp://127.0.0.1:1883 --listen ws://127.0.0.1:8080/mqtt",
+		Args: cobra.NoArgs,
+	}
+	source := a.sourceFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), source()) }
+	return cmd
+}
+
+// processSignals delivers the signals of the process. When the buffer is full
+// further ones are lost; those before them say the same.
+func processSignals() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 4)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
+}
+
+// node is what a running broker is asked.
+type node interface {
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+	Reload(c *config.Config) error
+}
+
+// server is a node with what moves it: signals, and the end of a context.
+type server struct {
+	node    node
+	log     *slog.Logger
+	source  config.Source
+	now     *config.Config // the last one that was taken
+	signals <-chan os.Signal
+}
+
+var errKilled = errors.New("ended by a second signal before everything was stopped")
+
+func (a *app) serve(ctx context.Context, source config.Source) error {
+	c, err := config.Load(source)
+	if err != nil {
+		return err
+	}
+	// From here on no signal is lost: one that comes during the start stops the node
+	// right after it.
+	signals, stop := a.signals()
+	defer stop()
+	log, level := newLog(a.stderr, c.Log)
+	n, err := broker.New(c, broker.Options{Log: log, Level: level, Version: buildVersion()})
+	if err != nil {
+		return fmt.Errorf("build the node: %w", err)
+	}
+	s := &server{node: n, log: log, source: source, now: c, signals: signals}
+	return s.run(ctx)
+}
+
+// run serves until a signal or the end of ctx, then stops the node.
+func (s *server) run(ctx context.Context) error {
+	if err := s.node.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	s.log.Info("ready", "node", s.now.Node.Name, "version", buildVersion(), "pid", os.Getpid())
+	for {
+		select {
+		case <-ctx.Done():
+			return s.stop("context ended")
+		case sig := <-s.signals:
+			if sig != syscall.SIGHUP {
+				return s.stop(sig.String())
+			}
+			s.reload()
+		}
+	}
+}
+
+// stop ends the node in order, within the configured time, or at once at another
+// signal. The goroutine that stops it then ends with the process.
+func (s *server) stop(why string) error {
+	s.log.Info("stopping", "reason", why, "timeout", s.now.ShutdownTimeout.Std())
+	ctx, cancel := context.WithTimeout(context.Background(), s.now.ShutdownTimeout.Std())
+	defer cancel()
+	done := make(chan error, 1) // never full: one value is sent
+	go func() { done <- s.node.Stop(ctx) }()
+	for {
+		select {
+		case err := <-done:
+			return s.stopped(err)
+		case sig := <-s.signals:
+			if sig != syscall.SIGHUP { // there is nothing left to reload
+				return errKilled
+			}
+		}
+	}
+}
+
+// stopped tells how the stop ended. Clients that did not take their last bytes in
+// time are no failure of the node.
+func (s *server) stopped(err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		s.log.Warn("stopped at the timeout, connections were cut")
+	case err != nil:
+		return fmt.Errorf("stop: %w", err)
+	default:
+		s.log.Info("stopped")
+	}
+	return nil
+}
+
+// reload reads the configuration again and puts it into force, or changes nothing.
+func (s *server) reload() {
+	next, err := config.Load(s.source)
+	var problems *config.Problems
+	switch {
+	case errors.As(err, &problems):
+		for _, p := range problems.List {
+			s.log.Error("configuration is wrong", "path", p.Path, "problem", p.Message, "where", p.Where)
+		}
+		s.log.Error("reload refused, nothing changed", "problems", len(problems.List))
+		return
+	case err != nil:
+		s.log.Error("reload refused, nothing changed", "error", err)
+		return
+	}
+	if err := s.node.Reload(next); err != nil {
+		s.log.Error("reload refused, nothing changed", "error", err)
+		return
+	}
+	s.now = next
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/skeinmq/skein/broker/config"
+)
+
+// sourceFlags adds the flags that say what the configuration is. The function
+// returned tells them, once they are parsed; a flag that was not given says nothing.
+func (a *app) sourceFlags(cmd *cobra.Command) func() config.Source {
+	f := cmd.Flags()
+	file := f.StringP("config", "c", "", "the configuration `FILE` (YAML)")
+	listen := f.StringArrayP("listen", "l", nil, "serve at `URL`, once for each: tcp://, ssl://, ws://, wss://HOST:PORT or unix://FILE;\nreplaces the listeners of the file")
+	for _, o := range settingFlags {
+		f.String(o.name, "", o.usage)
+	}
+	return func() config.Source {
+		s := config.Source{File: *file, Env: a.env, Flags: map[string]string{}, Listen: *listen}
+		for _, o := range settingFlags {
+			if flag := f.Lookup(o.name); flag.Changed {
+				s.Flags[o.path] = flag.Value.String()
+			}
+		}
+		return s
+	}
+}
+
+// settingFlags are the flags that stand for one path of the configuration.
+var settingFlags = []struct{ name, path, usage string }{
+	{"data", "data", "keep what is kept on disk in `DIR`"},
+	{"log-level", "log.level", "log from this `LEVEL` on: debug, info, warn, error"},
+	{"node", "node.name", "the `NAME` of this instance"},
+}
