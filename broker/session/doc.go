@@ -30,7 +30,7 @@
 //   - for a persistent session no QoS 2 PUBLISH, no PUBREL for a message in flight
 //     and no PUBCOMP is among the frames that may leave before the record behind
 //     it is committed, be it sent for the first time or again. PUBREC is the
-//     caller's: it waits for the record of Received or Repeated;
+//     caller's: it waits for the record of Received;
 //   - applying the records to an empty image and restoring it gives a session
 //     that goes on where the last committed batch left off;
 //   - a session with nothing queued, in flight or received takes a few hundred

@@ -164,7 +164,13 @@ func (f amnesic) Received(o *Output, id message.PacketID) bool {
 
 type impatient struct{ *Session } // PUBREC again does not wait
 
-func (impatient) Repeated(*Output, message.PacketID) {}
+func (f impatient) Received(o *Output, id message.PacketID) bool {
+	fresh := f.Session.Received(o, id)
+	if !fresh {
+		o.Ops = nil
+	}
+	return fresh
+}
 
 type shuffled struct{ *Session } // the queue is not first in, first out
 

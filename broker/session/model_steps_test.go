@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/skeinmq/skein/broker/message"
-	"github.com/skeinmq/skein/hooks/store"
 )
 
 const everything = 1 << 20 // room for all that a history can produce
@@ -86,7 +85,7 @@ func (w *world) enqueue() {
 		w.cur.queue = append(w.cur.queue, u)
 		w.bounded()
 	}
-	if ok != !(refused && w.limits.Overflow == Disconnect) {
+	if end := refused && w.limits.Overflow == Disconnect; ok == end {
 		w.fail("enqueue: answered %v", ok)
 	}
 	w.collect()
@@ -339,7 +338,6 @@ func (w *world) inbound() {
 			w.fail("received id %d: new is %v", id, fresh)
 		}
 		if w.cur.received[id] = true; known {
-			w.m.Repeated(&w.out, id)
 			if img := w.image(); w.persistent && len(w.out.Ops) == 0 && !slices.Contains(img.Received, id) {
 				w.fail("received: PUBREC %d again before the first one is committed", id)
 			}
@@ -367,5 +365,3 @@ func (w *world) inbound() {
 	}
 	w.collect()
 }
-
-var _ = store.Queued

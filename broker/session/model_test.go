@@ -34,7 +34,6 @@ type machine interface {
 	Pubrec(o *Output, version byte, id message.PacketID, code byte) (bool, error)
 	Pubcomp(o *Output, id message.PacketID) (bool, error)
 	Received(o *Output, id message.PacketID) bool
-	Repeated(o *Output, id message.PacketID)
 	Unreceive(o *Output, id message.PacketID)
 	Pubrel(o *Output, version byte, id message.PacketID) bool
 	Leave(o *Output, take func(*Entry) bool)

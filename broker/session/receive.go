@@ -8,21 +8,17 @@ import (
 )
 
 // Received notes an incoming QoS 2 identifier. It reports false if it is known:
-// the PUBLISH is a repetition and is not routed again [MQTT-4.3.3-10].
+// the PUBLISH is a repetition and is not routed again [MQTT-4.3.3-10]. The PUBREC
+// must wait for the commit, of a repetition too: its first record may not be
+// committed yet, and is written again then.
 func (s *Session) Received(o *Output, id message.PacketID) bool {
+	op := store.Op{Kind: store.KindReceived, ID: id}
 	if !s.received.add(id) {
+		s.await(o, op)
 		return false
 	}
-	s.record(o, store.Op{Kind: store.KindReceived, ID: id})
+	s.record(o, op)
 	return true
-}
-
-// Repeated is for a PUBLISH that Received called a repetition: it lets the PUBREC
-// wait until the first copy's record is committed, if that is not known.
-func (s *Session) Repeated(o *Output, id message.PacketID) {
-	if s.received.has(id) {
-		s.await(o, store.Op{Kind: store.KindReceived, ID: id})
-	}
 }
 
 // Unreceive takes an identifier back whose PUBLISH was refused: a PUBREC of 0x80

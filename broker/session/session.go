@@ -113,10 +113,11 @@ func (s *Session) Disconnected() {
 	s.Trim()
 }
 
-// Settled tells the session that every record it has given out is committed.
-// Until then, what it repeats of a QoS 2 flow goes to Output.After behind a record
-// that is written again, because the first writing may not be durable yet. Nobody
-// has to call it; called before or after Connected, and before Fill, it makes
+// Settled tells the session that what it recorded of messages in flight and of
+// received identifiers is committed; records of messages that are only queued do
+// not matter. Until then, what it repeats of a QoS 2 flow goes to Output.After
+// behind a record that is written again, because the first writing may not be
+// durable yet. Nobody has to call it. Called with Connected, before Fill, it makes
 // redelivery go out without waiting, QoS 1 and 2 in one order. A session from
 // Restore is settled.
 func (s *Session) Settled() { s.settled, s.proven = true, true }
