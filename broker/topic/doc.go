@@ -19,9 +19,9 @@
 //     time linear in the name's bytes for each branch of the tree it follows. None
 //     of them recurses, so no number of levels is too deep.
 //   - A match does not allocate for names of up to 128 levels.
-//   - What is unsubscribed is freed; an empty tree holds its fixed tables only.
-//     The tree keeps the filter string of a first subscriber as long as there are
-//     subscribers to that filter and no part of it longer.
+//   - What is unsubscribed is freed; an empty tree holds its fixed tables only,
+//     100 KiB. The filter string of a filter's first subscriber is kept until the
+//     last unsubscribes, and until then only while longer filters go on from it.
 //   - [Tree.Watch] tells in a few atomic loads whether an earlier match result is
 //     still right; see watch.go for why it never misses a change.
 //

@@ -150,6 +150,9 @@ func checkShape(t *testing.T, tree *Tree[int, int]) {
 	for i := range parts {
 		checkNode(t, &tree.second[i].root, true)
 		checkNode(t, &tree.first[i].root, true)
+		if p := &tree.exact[i]; p.peak >= parts {
+			checkPeak(t, p.subs, p.peak)
+		}
 	}
 	checkNode(t, &tree.top.root, true)
 }
@@ -174,11 +177,22 @@ func checkNode(t *testing.T, n *node[int, int], root bool) {
 	for _, k := range n.kids.few {
 		checkNode(t, k, false)
 	}
+	if n.kids.many != nil {
+		checkPeak(t, n.kids.many, n.kids.peak)
+	}
 	for key, k := range n.kids.many {
 		if key != firstLevel(k.label) {
 			t.Fatalf("key %q leads to %q", key, k.label)
 		}
 		checkNode(t, k, false)
+	}
+}
+
+// checkPeak fails if a map is much larger than what is in it.
+func checkPeak[V any](t *testing.T, m map[string]V, peak int) {
+	t.Helper()
+	if len(m) < peak/shrinkBelow {
+		t.Fatalf("a map of %d was made for %d", len(m), peak)
 	}
 }
 
@@ -276,6 +290,7 @@ func TestNamesAgainstModel(t *testing.T) {
 				t.Fatalf("Len = %d, want %d", tree.Len(), len(model))
 			}
 		}
+		checkBlock(t, tree.root)
 		for range 40 {
 			walkAgainst(t, r, tree, model, randomFilter(r))
 		}
@@ -288,6 +303,9 @@ func TestNamesAgainstModel(t *testing.T) {
 			if _, ok := tree.Get(name); ok {
 				t.Fatalf("%q is there after Delete", name)
 			}
+			if tree.Len()%50 == 0 {
+				checkBlock(t, tree.root)
+			}
 		}
 		if tree.Len() != 0 || !tree.root.leaf() || len(tree.root.names) != 0 {
 			t.Fatal("the empty tree is not empty")
@@ -295,6 +313,24 @@ func TestNamesAgainstModel(t *testing.T) {
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+// checkBlock fails unless blocks are neither too long nor, together with their
+// neighbours, too short, and know the first names below them.
+func checkBlock(t *testing.T, b *block[int]) {
+	t.Helper()
+	if len(b.names) > maxBlock || !slices.IsSorted(b.names) {
+		t.Fatalf("a block of %d names, or out of order", len(b.names))
+	}
+	for i, k := range b.kids {
+		if len(k.names) == 0 || b.names[i] != k.names[0] {
+			t.Fatalf("%q is the first of %q", b.names[i], k.names)
+		}
+		if i > 0 && len(k.names)+len(b.kids[i-1].names) <= maxBlock/2 {
+			t.Fatalf("blocks of %d and %d side by side", len(b.kids[i-1].names), len(k.names))
+		}
+		checkBlock(t, k)
 	}
 }
 

@@ -219,7 +219,9 @@ func (n *node[K, V]) subscribe(f Filter, k K, v V) (replaced bool) {
 // split puts a node in front of a child of n that takes the first at bytes of its
 // label. The new node has one child only; the caller adds what it was made for.
 func (n *node[K, V]) split(kid *node[K, V], at int) *node[K, V] {
-	// A copy: the label must not keep a filter in memory that is gone one day.
+	// A copy, as the label may outlive the filter it is the beginning of. Other
+	// labels are pieces of a filter that is not longer than any below the node, so
+	// what they keep of one that is gone is less than what is still there.
 	front := &node[K, V]{label: strings.Clone(kid.label[:at])}
 	n.kids.put(front)
 	kid.label = kid.label[at+1:]
@@ -250,7 +252,6 @@ func (n *node[K, V]) unsubscribe(f Filter, k K) bool {
 			return false
 		}
 		if kid.subs.empty() {
-			parent.own(kid)
 			parent.tidy(kid)
 			if parent != n {
 				above.tidy(parent)
@@ -260,15 +261,6 @@ func (n *node[K, V]) unsubscribe(f Filter, k K) bool {
 			n.kids = nil
 		}
 		return true
-	}
-}
-
-// own gives a child of n that has lost its subscribers a label of its own, so that
-// their filter can be freed.
-func (n *node[K, V]) own(kid *node[K, V]) {
-	if count, _ := kid.kids.count(); count >= 2 {
-		kid.label = strings.Clone(kid.label)
-		n.kids.put(kid)
 	}
 }
 

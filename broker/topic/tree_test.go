@@ -30,6 +30,7 @@ func TestCrowd(t *testing.T) {
 	for k := range n {
 		tree.Subscribe("a/+", k, k)
 	}
+	crowd := tree.place("a/+").wild.root.kids.few[0].subs.more
 	for k := range n {
 		if k%3 > 0 && !tree.Unsubscribe("a/+", k*7%n) {
 			t.Fatalf("%d is not there", k*7%n)
@@ -48,6 +49,9 @@ func TestCrowd(t *testing.T) {
 	for k := range n {
 		if tree.Unsubscribe("a/+", k) != left[k] {
 			t.Fatalf("%d: want %v", k, left[k])
+		}
+		if len(crowd.list) < cap(crowd.list)/shrinkBelow {
+			t.Fatalf("a list of %d was made for %d", len(crowd.list), cap(crowd.list))
 		}
 	}
 	checkEmpty(t, tree)
