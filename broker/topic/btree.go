@@ -132,7 +132,8 @@ func (b *block[V]) merge(i int) bool {
 	return true
 }
 
-// place is the child or the name that a cursor is at.
+// step is the child, or in a leaf the name, that a cursor is at; the index may be
+// one past the last for a moment, see settle.
 type step[V any] struct {
 	block *block[V]
 	at    int

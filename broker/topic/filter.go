@@ -100,9 +100,6 @@ func validWildcards(f string) error {
 	return nil
 }
 
-// wild reports whether a filter has wildcards.
-func (f Filter) wild() bool { return strings.ContainsAny(string(f), "+#") }
-
 // leadingWildcard reports whether f is one of those that do not match names that
 // begin with $ [MQTT-4.7.2-1].
 func (f Filter) leadingWildcard() bool { return f != "" && (f[0] == '+' || f[0] == '#') }

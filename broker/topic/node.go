@@ -1,6 +1,11 @@
 package topic
 
-import "strings"
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // node is a run of levels that has nothing branching off within: its label, which
 // follows the label of its parent after a /. Every node but a root has
@@ -89,25 +94,20 @@ func (c *kids[K, V]) putFew(n *node[K, V], level string) {
 		}
 	}
 	if c.few = append(c.few, n); len(c.few) > maxFew {
-		all := c.few
+		c.remap(len(c.few), slices.Values(c.few))
 		c.few = nil
-		c.remap(len(all), func(add func(*node[K, V])) {
-			for _, k := range all {
-				add(k)
-			}
-		})
 	}
 }
 
-// remap makes the map of n children anew.
-func (c *kids[K, V]) remap(n int, each func(add func(*node[K, V]))) {
+// remap makes the map of children anew, for n of them.
+func (c *kids[K, V]) remap(n int, all iter.Seq[*node[K, V]]) {
 	many := make(map[string]*node[K, V], n)
 	c.longest = 0
-	each(func(k *node[K, V]) {
+	for k := range all {
 		level := firstLevel(k.label)
 		many[level] = k
 		c.longest = max(c.longest, len(level))
-	})
+	}
 	c.many, c.peak = many, n
 }
 
@@ -138,18 +138,10 @@ func (c *kids[K, V]) shrink() {
 	n := len(c.many)
 	switch {
 	case n <= maxFew/2:
-		c.few = make([]*node[K, V], 0, maxFew)
-		for _, k := range c.many {
-			c.few = append(c.few, k)
-		}
+		c.few = slices.AppendSeq(make([]*node[K, V], 0, maxFew), maps.Values(c.many))
 		c.many = nil
 	case n < c.peak/shrinkBelow:
-		old := c.many
-		c.remap(n, func(add func(*node[K, V])) {
-			for _, k := range old {
-				add(k)
-			}
-		})
+		c.remap(n, maps.Values(c.many))
 	}
 }
 
@@ -235,8 +227,7 @@ func (n *node[K, V]) unsubscribe(f Filter, k K) bool {
 	rest := string(f)
 	above, parent := n, n // of parent, of kid
 	for {
-		level := firstLevel(rest)
-		kid := parent.kids.get(level)
+		kid := parent.kids.get(firstLevel(rest))
 		if kid == nil {
 			return false
 		}

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"hash/maphash"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -185,9 +186,7 @@ func (p *exactPart[K, V]) shrinkLocked() {
 		return
 	}
 	p.subs = make(map[string]*subs[K, V], n)
-	for f, s := range old {
-		p.subs[f] = s
-	}
+	maps.Copy(p.subs, old)
 }
 
 func (p *exactPart[K, V]) match(name string, visit func(Filter, K, *V)) {
