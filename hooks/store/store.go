@@ -26,6 +26,8 @@ const (
 	KindReceived                     // received QoS 2 packet identifier
 	KindRetained                     // retained message, by topic
 	KindDelayed                      // message that is published when due, by Seq
+	KindGroupEntry                   // message that waits in a shared group, by Filter ("group/filter") and Seq
+	KindCursor                       // walk through the retained messages, by Filter
 )
 
 // Session is a session's head.
@@ -96,8 +98,17 @@ type Op struct {
 	Entry   Entry
 	Session *Session
 	Sub     *Subscription
-	Msg     *message.Message // KindRetained, KindDelayed
+	Msg     *message.Message // KindRetained, KindDelayed, KindGroupEntry
 	At      int64            // KindDelayed: Unix nanoseconds
+	Cursor  *Cursor          // KindCursor
+}
+
+// Cursor is how far a subscription has walked through the retained messages.
+type Cursor struct {
+	Filter string // without $exclusive prefix
+	Sub    Subscription
+	After  string // name of the last topic that was done
+	Since  int64  // Unix nanoseconds of its SUBSCRIBE: what was set later came live
 }
 
 // Batch is a list of operations on one owner's records, applied as one.
@@ -105,14 +116,20 @@ type Batch struct {
 	Client message.ClientID // empty: the node's own records
 	Epoch  message.Epoch
 	Ops    []Op
+	Queue  Queue // the session's queue after Ops
+	// Linger says that every entry in Ops is likely to be acknowledged soon: the
+	// store may wait a moment, and never writes an entry that is deleted meanwhile.
+	Linger bool
 }
 
 // Image is a whole session as it was committed.
 type Image struct {
 	Session  Session
 	Subs     []Subscription
-	Entries  []StoredEntry // by Seq
+	Entries  []StoredEntry // by Seq; a store that pages has only those whose delivery has begun
 	Received []message.PacketID
+	Cursors  []Cursor
+	Queue    Queue
 }
 
 // StoredEntry is an entry with its state.
