@@ -74,6 +74,21 @@ func DecodeAck(version, h byte, body []byte) (id uint16, reason byte, err error)
 	return id, reason, nil
 }
 
+// CheckPing judges a PINGREQ as Decode does, and makes no packet of it.
+func CheckPing(version, h byte, body []byte) error {
+	r := reader{b: body}
+	r.end()
+	switch bad := checkHeader(version, h); {
+	case h>>4 != packets.Pingreq:
+		return violation("not a PINGREQ")
+	case bad != nil:
+		return bad
+	case r.bad != nil:
+		return r.bad
+	}
+	return nil
+}
+
 // newPacket has the fields that come from the fixed header.
 func newPacket(version, h byte, body []byte) *packets.Packet {
 	return &packets.Packet{

@@ -190,6 +190,12 @@ func TestDisconnectAndAuth(t *testing.T) {
 	if _, err = decodeBody(t, 4, "c0"); err != nil {
 		t.Errorf("PINGREQ: %v", err)
 	}
+	if err := CheckPing(4, 0xc0, nil); err != nil {
+		t.Errorf("PINGREQ: %v", err)
+	}
+	refused(t, CheckPing(4, 0xc0, []byte{0}), 0x81)
+	refused(t, CheckPing(5, 0xc1, nil), 0x81)
+	refused(t, CheckPing(5, 0xe0, nil), 0x82)
 }
 
 // PUBLISH is read here for hooks; the hot path is message.Publish. Their verdicts are

@@ -1,6 +1,6 @@
 // Package wire is where bytes become packets and packets become bytes: frames are
 // split, packets a client sends are decoded behind strict guards, and packets a
-// server sends are appended to output buffers.
+// server sends are appended to the output buffer of their connection, [Output].
 //
 // # Guarantees
 //
@@ -23,14 +23,20 @@
 //
 // # Why not the decoders of mochi
 //
-// Packets are mochi's [packets.Packet], because hooks take them, and what the
-// server sends is written by mochi's encoders. Its decoders are not used: they
-// alias their input, panic on a cut SUBSCRIBE and check neither properties nor
-// leftover bytes, so a guard in front of them had to read every field anyway and
-// a second pass to copy them. Here one pass reads, judges and copies. The tests
-// hold it against mochi's: what is accepted here means the same there.
-// mochi's encoders drop things too (the reason 0x10 of a PUBACK without
-// properties, response topics, lengths beyond 65,535): [Append] sees to that.
+// Packets are mochi's [packets.Packet], because hooks take them. Its decoders are not
+// used: they alias their input, panic on a cut SUBSCRIBE and check neither properties
+// nor leftover bytes, so a guard in front of them had to read every field anyway and a
+// second pass to copy them. Here one pass reads, judges and copies. The tests hold it
+// against mochi's: what is accepted here means the same there.
+//
+// Its encoders are not used either. They drop what should be sent (the reason 0x10 of a
+// PUBACK without properties), write lengths beyond 65,535 as they come, and forget half
+// of a packet when one property is beyond the client's limit. The few packets that a
+// server sends have a function each that appends them and does not allocate.
+//
+// PUBLISH has a parser and an encoder of its own in package message; [DecodePublish]
+// is for hooks and tests, which want a packet. [DecodeAck] and [CheckPing] are the
+// quick ways for the other packets of the hot path.
 //
 // # Versions
 //
@@ -50,6 +56,13 @@
 // are present (will payload, password, correlation and authentication data) are
 // empty and not nil.
 //
-// The package starts no goroutine for decoding or encoding, takes no lock and
-// reads no clock. Of this module it may import message only, and of mochi packets.
+// # Goroutines
+//
+// Decoding and encoding start none, take no lock and read no clock. An [Output] has one,
+// its flusher, while there is something to write; it ends by itself when nothing is
+// left, when a write fails, and after [Output.Close] with the write that has begun,
+// which the owner of the socket ends by closing it. Appending blocks for nobody's
+// network; how much may wait is up to those who append, see [Output.Room].
+//
+// Of this module the package may import message only, and of mochi packets.
 package wire

@@ -141,6 +141,10 @@ func sameAsQuick(t *testing.T, version, h byte, body []byte, pk *packets.Packet,
 				t.Fatalf("Decode says %v, the parser of package message %v", err, quick)
 			}
 		}
+	case typ == TypePingreq:
+		if quick := CheckPing(version, h, body); fmt.Sprint(quick) != fmt.Sprint(err) {
+			t.Fatalf("Decode says %v, CheckPing %v", err, quick)
+		}
 	case typ >= TypePuback && typ <= TypePubcomp:
 		id, reason, quick := DecodeAck(version, h, body)
 		if fmt.Sprint(quick) != fmt.Sprint(err) {

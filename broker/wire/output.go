@@ -50,11 +50,14 @@ type Output struct {
 	deadline time.Time // as set on w; owned by the flusher
 }
 
-// NewOutput returns the output of w. When w makes no progress for timeout (at most
-// a quarter longer; 0 waits for ever) or fails otherwise, the output is closed and
-// fail called, once; not after Close. drained is called after Full or Notify
-// answered true and not more than half of limit, in bytes, waits. Both run on the
-// flusher without any lock, and may append.
+// NewOutput returns the output of w. When w makes no progress for timeout or fails
+// otherwise, the output is closed and fail called, once; not after Close. A write that
+// takes no byte is given up after timeout to five quarters of it; one that took some
+// and then no more after two and a half times timeout at the latest, because only the
+// next write shows that the bytes were the last. 0 waits for ever.
+//
+// drained is called after Full or Notify answered true and not more than half of
+// limit, in bytes, waits. Both run on the flusher without any lock, and may append.
 func NewOutput(w Writer, limit int, timeout time.Duration, fail func(error), drained func()) *Output {
 	o := &Output{w: w, limit: limit, timeout: timeout, fail: fail, drained: drained}
 	o.run = o.flush
