@@ -47,7 +47,7 @@ func (c *Conn) kill() error {
 	c.mu.Unlock()
 	c.l.stats.Open.Add(-1)
 	if !pumping {
-		return c.nc.Close()
+		return c.closeSocket()
 	}
 	closeWrite(c.nc) // the peer need not wait for the end of a step
 	return nil
@@ -65,6 +65,16 @@ func (c *Conn) goodbyeLocked() {
 		_ = c.tls.CloseWrite() // best effort: the peer may be gone
 	}
 	c.ended = true
+}
+
+// closeSocket first reads away what the peer has sent: closing a socket with
+// something unread resets the connection, and on some systems a reset takes from
+// the peer what it has not read of our last words.
+func (c *Conn) closeSocket() error {
+	if c.raw != nil {
+		discard(c.raw)
+	}
+	return c.nc.Close()
 }
 
 func closeWrite(nc net.Conn) {

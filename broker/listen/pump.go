@@ -62,7 +62,7 @@ func (c *Conn) leavePump() {
 	closed := c.closed.Load()
 	c.mu.Unlock()
 	if closed {
-		_ = c.nc.Close() // Close has answered long since
+		_ = c.closeSocket() // Close has answered long since
 	}
 }
 
@@ -116,7 +116,7 @@ func (p *pump) idle() bool {
 	if c.in.drained {
 		return true
 	}
-	return c.tls == nil && len(c.in.prefix) == 0 && (c.ws == nil || len(c.ws.ahead) == 0)
+	return c.tls == nil && len(c.in.prefix) == 0 && (c.ws == nil || len(c.ws.ahead) == 0 && c.ws.failed == nil)
 }
 
 // runStep reports whether Pump is over.

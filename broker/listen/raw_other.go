@@ -20,3 +20,5 @@ func readNow(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
 func readable(uintptr) bool { return true }
 
 func (c *Conn) writeNowLocked(p []byte) (int, error) { return c.writeSoonLocked(p) }
+
+func discard(syscall.RawConn) {}

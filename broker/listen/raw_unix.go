@@ -62,3 +62,17 @@ func (c *Conn) writeNowLocked(p []byte) (sent int, err error) {
 	}
 	return sent, os.NewSyscallError("write", errors.Join(failed, err))
 }
+
+// discard reads away what is there, but not for ever.
+func discard(raw syscall.RawConn) {
+	const most = 64 << 10
+	fb := frameBuffers.Get().(*frameBuffer)
+	defer frameBuffers.Put(fb)
+	_ = raw.Control(func(fd uintptr) { // fails on a closed socket
+		for range most / len(fb.bytes) {
+			if n, err := readNow(int(fd), fb.bytes[:]); err != nil || n < len(fb.bytes) {
+				return
+			}
+		}
+	})
+}
