@@ -30,19 +30,18 @@ func (c *Conn) handle(b []byte) (used int) {
 	return used
 }
 
-// flush carries out what was gathered: publishes first, then acknowledgements, which
-// answer what was sent before them.
+// flush carries out what was gathered: acknowledgements first, which make room and
+// answer what was sent before, then publishes.
 func (c *Conn) flush() {
-	c.pub.Flush()
 	s := c.scratch
-	if len(s.acks) == 0 {
-		return
+	if len(s.acks) > 0 {
+		err := c.s.router.Acked(c.link, s.acks)
+		s.acks = s.acks[:0]
+		if err != nil {
+			c.end(codeProtocol, err.Error())
+		}
 	}
-	err := c.s.router.Acked(c.link, s.acks)
-	s.acks = s.acks[:0]
-	if err != nil {
-		c.end(codeProtocol, err.Error())
-	}
+	c.pub.Flush()
 }
 
 // frame deals with one packet. raw is all of it.
