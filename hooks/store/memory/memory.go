@@ -1,23 +1,14 @@
 package memory
 
 import (
-	"cmp"
 	"context"
+	"fmt"
 	"maps"
-	"slices"
 	"sync"
 
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/hooks/store"
 )
-
-type record struct {
-	mu       sync.Mutex
-	head     *store.Session
-	subs     map[string]store.Subscription
-	entries  map[uint64]*store.StoredEntry
-	received map[message.PacketID]struct{}
-}
 
 type delayed struct {
 	at int64
@@ -26,6 +17,7 @@ type delayed struct {
 
 // Store implements store.Store.
 type Store struct {
+	gate     gate
 	sessions sync.Map // message.ClientID -> *record
 
 	mu       sync.Mutex
@@ -35,20 +27,60 @@ type Store struct {
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{retained: map[string]*message.Message{}, delayed: map[uint64]delayed{}}
+	return &Store{gate: gate{empty: make(chan struct{})}, retained: map[string]*message.Message{}, delayed: map[uint64]delayed{}}
 }
 
-// Close does nothing: there is nothing to wait for.
-func (s *Store) Close() error { return nil }
+// Close waits for the commits under way, their callbacks included; it must not be
+// called from one. Everything after it is refused with ErrClosed.
+func (s *Store) Close() error {
+	s.gate.close()
+	return nil
+}
 
 // Commit applies b and calls done before it returns.
 func (s *Store) Commit(b *store.Batch, done store.Committed) {
-	if b.Client == "" {
-		s.commitNode(b)
-	} else {
-		s.commitSession(b)
+	if !s.gate.enter() {
+		done.Committed(store.ErrClosed)
+		return
 	}
-	done.Committed(nil)
+	defer s.gate.leave()
+	err := check(b)
+	switch {
+	case err != nil:
+	case b.Client == "":
+		s.commitNode(b)
+	default:
+		err = s.commitSession(b)
+	}
+	done.Committed(err)
+}
+
+// check refuses a batch that cannot be applied as a whole.
+func check(b *store.Batch) error {
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		ofNode, lacks := false, false
+		switch op.Kind {
+		case store.KindSession:
+			lacks = op.Session == nil
+		case store.KindSubscription:
+			lacks = op.Sub == nil
+		case store.KindEntry:
+			lacks = op.Entry.Msg == nil
+		case store.KindState, store.KindReceived:
+		case store.KindRetained, store.KindDelayed:
+			ofNode, lacks = true, op.Msg == nil
+		default:
+			return fmt.Errorf("memory store: operation %d has unknown kind %d", i, op.Kind)
+		}
+		if ofNode != (b.Client == "") {
+			return fmt.Errorf("memory store: operation %d of kind %d is of another owner", i, op.Kind)
+		}
+		if lacks && !op.Delete {
+			return fmt.Errorf("memory store: operation %d of kind %d has nothing to write", i, op.Kind)
+		}
+	}
+	return nil
 }
 
 func (s *Store) commitNode(b *store.Batch) {
@@ -61,101 +93,69 @@ func (s *Store) commitNode(b *store.Batch) {
 			delete(s.retained, op.Filter)
 		case op.Kind == store.KindRetained:
 			s.retained[op.Filter] = op.Msg
-		case op.Kind == store.KindDelayed && op.Delete:
+		case op.Delete:
 			delete(s.delayed, op.Seq)
-		case op.Kind == store.KindDelayed:
+		default:
 			s.delayed[op.Seq] = delayed{op.At, op.Msg}
 		}
 	}
 }
 
-func (s *Store) commitSession(b *store.Batch) {
-	v, ok := s.sessions.Load(b.Client)
-	if !ok {
-		v, _ = s.sessions.LoadOrStore(b.Client, &record{
-			subs: map[string]store.Subscription{}, entries: map[uint64]*store.StoredEntry{}, received: map[message.PacketID]struct{}{},
-		})
-	}
-	r := v.(*record)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := range b.Ops {
-		if r.apply(&b.Ops[i]) {
+// commitSession tries again when the record it found was deleted meanwhile.
+func (s *Store) commitSession(b *store.Batch) error {
+	for {
+		v, ok := s.sessions.Load(b.Client)
+		if !ok {
+			v, _ = s.sessions.LoadOrStore(b.Client, new(record))
+		}
+		r := v.(*record)
+		r.mu.Lock()
+		if r.dead {
+			r.mu.Unlock()
+			continue
+		}
+		err := r.commitLocked(b)
+		if r.head == nil {
+			r.dead = true
 			s.sessions.Delete(b.Client)
 		}
+		r.mu.Unlock()
+		return err
 	}
-}
-
-// apply reports whether the session itself was deleted.
-func (r *record) apply(op *store.Op) bool {
-	switch op.Kind {
-	case store.KindSession:
-		if op.Delete {
-			return true
-		}
-		h := *op.Session
-		r.head = &h
-	case store.KindSubscription:
-		if op.Delete {
-			delete(r.subs, op.Filter)
-		} else {
-			r.subs[op.Filter] = *op.Sub
-		}
-	case store.KindEntry:
-		if op.Delete {
-			delete(r.entries, op.Seq)
-		} else {
-			r.entries[op.Seq] = &store.StoredEntry{Entry: op.Entry, State: op.State}
-		}
-	case store.KindState:
-		if e := r.entries[op.Seq]; e != nil {
-			e.State = op.State
-		}
-	case store.KindReceived:
-		if op.Delete {
-			delete(r.received, op.ID)
-		} else {
-			r.received[op.ID] = struct{}{}
-		}
-	}
-	return false
 }
 
 // Load returns a copy of the session's records.
-func (s *Store) Load(_ context.Context, id message.ClientID) (*store.Image, error) {
-	v, ok := s.sessions.Load(id)
-	if !ok {
-		return nil, store.ErrNotFound
+func (s *Store) Load(ctx context.Context, id message.ClientID) (*store.Image, error) {
+	if err := s.readable(ctx); err != nil {
+		return nil, err
 	}
-	r := v.(*record)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.head == nil {
-		return nil, store.ErrNotFound
+	if v, ok := s.sessions.Load(id); ok {
+		if img := v.(*record).image(); img != nil {
+			return img, nil
+		}
 	}
-	img := &store.Image{Session: *r.head, Subs: slices.Collect(maps.Values(r.subs)), Received: slices.Sorted(maps.Keys(r.received))}
-	for _, e := range r.entries {
-		img.Entries = append(img.Entries, *e)
-	}
-	slices.SortFunc(img.Entries, func(a, b store.StoredEntry) int { return cmp.Compare(a.Seq, b.Seq) })
-	return img, nil
+	return nil, store.ErrNotFound
 }
 
 // Heads visits the heads and subscriptions of all sessions.
-func (s *Store) Heads(_ context.Context, visit func(store.Session, []store.Subscription) bool) error {
+func (s *Store) Heads(ctx context.Context, visit func(store.Session, []store.Subscription) bool) error {
+	if err := s.readable(ctx); err != nil {
+		return err
+	}
 	s.sessions.Range(func(_, v any) bool {
-		r := v.(*record)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.head == nil || visit(*r.head, slices.Collect(maps.Values(r.subs)))
+		head, subs, ok := v.(*record).top()
+		return !ok || visit(head, subs)
 	})
 	return nil
 }
 
 // Retained visits all retained messages.
-func (s *Store) Retained(_ context.Context, visit func(*message.Message) bool) error {
+func (s *Store) Retained(ctx context.Context, visit func(*message.Message) bool) error {
+	if err := s.readable(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
-	all := slices.Collect(maps.Values(s.retained))
+	all := maps.Clone(s.retained)
 	s.mu.Unlock()
 	for _, m := range all {
 		if !visit(m) {
@@ -166,7 +166,10 @@ func (s *Store) Retained(_ context.Context, visit func(*message.Message) bool) e
 }
 
 // Delayed visits all messages that wait for their time.
-func (s *Store) Delayed(_ context.Context, visit func(seq uint64, at int64, m *message.Message) bool) error {
+func (s *Store) Delayed(ctx context.Context, visit func(seq uint64, at int64, m *message.Message) bool) error {
+	if err := s.readable(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	all := maps.Clone(s.delayed)
 	s.mu.Unlock()
@@ -176,4 +179,11 @@ func (s *Store) Delayed(_ context.Context, visit func(seq uint64, at int64, m *m
 		}
 	}
 	return nil
+}
+
+func (s *Store) readable(ctx context.Context) error {
+	if s.gate.closed.Load() {
+		return store.ErrClosed
+	}
+	return ctx.Err()
 }
