@@ -1,7 +1,5 @@
 package session
 
-import "github.com/skeinmq/skein/hooks/store"
-
 // Enqueue adds a message behind what waits; Fill sends it. It reports false if
 // the overflow rule is Disconnect and the queue is full.
 //
@@ -25,7 +23,7 @@ func (s *Session) Enqueue(o *Output, e Entry) bool {
 	s.seq++
 	e.Seq = s.seq
 	s.queue.push(e)
-	s.record(o, store.Op{Kind: store.KindEntry, Seq: e.Seq, Entry: e.Entry})
+	s.keep(o, &e)
 	return true
 }
 
@@ -43,7 +41,7 @@ func (s *Session) refuse(o *Output, e Entry) bool {
 	return s.limits.Overflow != Disconnect
 }
 
-// end drops an entry that has a record.
+// end drops an entry that was queued.
 func (s *Session) end(o *Output, e *Entry, why Drop) {
 	s.forget(o, e)
 	o.dropped(e, why)

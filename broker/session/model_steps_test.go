@@ -63,6 +63,7 @@ func (w *world) one() {
 			w.log("settled")
 			w.m.Settled()
 		}
+		w.m.Trim()
 	}
 }
 
@@ -245,6 +246,7 @@ func (w *world) crash() {
 		w.revived[u] = w.revived[u] || w.done.ended[u] == ""
 	}
 	w.cur = w.done.clone()
+	w.cur.queue = w.storedQueue(w.cur)
 	img := w.image()
 	s := Restore(img, w.limits)
 	w.m = w.wrap(s)

@@ -12,14 +12,16 @@ func Restore(img *store.Image, l Limits) *Session {
 	for i := range img.Entries {
 		se := &img.Entries[i]
 		s.seq = max(s.seq, se.Seq)
-		e := Entry{Entry: se.Entry}
-		sl := s.place(se)
-		if sl == nil {
-			s.queue.push(e)
+		if se.QoS == 0 { // no session writes one
 			continue
 		}
-		sl.entry, sl.phase = e, se.State.Phase
-		s.win.last = se.State.ID
+		e := Entry{Entry: se.Entry}
+		if sl := s.place(se); sl != nil {
+			sl.entry, sl.phase = e, se.State.Phase
+			s.win.last = se.State.ID
+		} else {
+			s.queue.push(e)
+		}
 	}
 	for _, id := range img.Received {
 		s.received.add(id)
@@ -30,7 +32,7 @@ func Restore(img *store.Image, l Limits) *Session {
 // place gives an entry that is in flight its slot back.
 func (s *Session) place(se *store.StoredEntry) *slot {
 	switch {
-	case se.State.Phase == store.Sent && se.QoS > 0, se.State.Phase == store.Released && se.QoS == 2:
+	case se.State.Phase == store.Sent, se.State.Phase == store.Released && se.QoS == 2:
 		return s.win.place(se.State.ID)
 	}
 	return nil

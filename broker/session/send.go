@@ -54,7 +54,7 @@ func (s *Session) Push(o *Output, e Entry, now int64) {
 // send sends an entry for the first time. stored says that it has a record.
 func (s *Session) send(o *Output, e *Entry, now int64, stored bool) {
 	if e.QoS == 0 {
-		s.sendQoS0(o, e, now, stored)
+		s.sendQoS0(o, e, now)
 		return
 	}
 	sl := s.win.take()
@@ -74,15 +74,12 @@ func (s *Session) send(o *Output, e *Entry, now int64, stored bool) {
 	}
 	s.begin(sl, store.Sent)
 	if !stored {
-		s.record(o, store.Op{Kind: store.KindEntry, Seq: e.Seq, Entry: e.Entry})
+		s.keep(o, e)
 	}
 	s.record(o, sl.state())
 }
 
-func (s *Session) sendQoS0(o *Output, e *Entry, now int64, stored bool) {
-	if stored {
-		s.forget(o, e)
-	}
+func (s *Session) sendQoS0(o *Output, e *Entry, now int64) {
 	var ok bool
 	if o.Now, ok = s.enc.AppendPublish(o.Now, e, 0, false, now); !ok {
 		o.dropped(e, DropTooLarge)

@@ -181,9 +181,19 @@ func (s *Session) record(o *Output, op store.Op) {
 	}
 }
 
+// keep writes an entry's record. One of QoS 0 has none: it may be lost with the
+// process, and must not come twice.
+func (s *Session) keep(o *Output, e *Entry) {
+	if e.QoS > 0 {
+		s.record(o, store.Op{Kind: store.KindEntry, Seq: e.Seq, Entry: e.Entry})
+	}
+}
+
 // forget removes an entry's record.
 func (s *Session) forget(o *Output, e *Entry) {
-	s.record(o, store.Op{Kind: store.KindEntry, Delete: true, Seq: e.Seq})
+	if e.QoS > 0 {
+		s.record(o, store.Op{Kind: store.KindEntry, Delete: true, Seq: e.Seq})
+	}
 }
 
 // state is the record of a slot's identifier and phase.
