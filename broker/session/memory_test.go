@@ -60,6 +60,13 @@ func TestOfflineSessionShrinks(t *testing.T) {
 		r.put(n, 1)
 	}
 	r.sent()
+	for id := range message.PacketID(9900) {
+		r.acknowledge(id)
+	}
+	r.Trim()
+	if n := footprint(r.Session); n > 32<<10 {
+		t.Errorf("with 101 in flight it takes %d bytes", n)
+	}
 	for id := range message.PacketID(9998) {
 		r.acknowledge(id)
 	}

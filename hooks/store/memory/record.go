@@ -61,7 +61,7 @@ func (r *record) applyLocked(op *store.Op) {
 		if op.Delete {
 			r.forgetLocked(op.Seq)
 		} else {
-			put(&r.entries, op.Seq, store.StoredEntry{Entry: op.Entry, State: op.State})
+			put(&r.entries, op.Seq, store.StoredEntry{Entry: op.Entry})
 			r.peak = max(r.peak, len(r.entries))
 		}
 	case store.KindState:
