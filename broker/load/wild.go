@@ -15,9 +15,9 @@ func (r *run) wildTopic(i int) (topic, filter string) {
 	return topic, filter
 }
 
-// standingFilter is a subscription that never matches, in a deep and broad tree that
-// the pairs' topics walk.
-func standingFilter(i int) string {
+// StandingFilter is standing subscription i of Wild. It never matches, in a deep and
+// broad tree that the pairs' topics walk.
+func StandingFilter(i int) string {
 	return fmt.Sprintf("site/%d/line/%d/+/dev%d/#", i%97, i%1009, i)
 }
 
@@ -41,7 +41,7 @@ func (r *run) openBystander(ctx context.Context) error {
 func (c *client) subscribeStanding(from, to int) error {
 	var out []byte
 	for i := from; i < to; i++ {
-		out = append(out, subscribeFrame(c.version, uint16(i-from+1), standingFilter(i), 0)...)
+		out = append(out, subscribeFrame(c.version, uint16(i-from+1), StandingFilter(i), 0)...)
 	}
 	if _, err := c.conn.Write(out); err != nil {
 		return err
