@@ -45,11 +45,11 @@ type Conn struct {
 	closed  atomic.Bool // set under mu; the socket ends now, or when Pump leaves it
 
 	mu       sync.Mutex
-	pumping  bool      // Pump holds the socket and closes it
-	deadline time.Time // of reads, as set from outside
-	lookAt   time.Time // an earlier deadline of Pump's own; zero is none
-	writeBy  time.Time // deadline of writes
-	owed     []byte    // begun and not sent: the peer does not read
+	pumping  bool    // Pump holds the socket and closes it
+	deadline instant // of reads, as set from outside
+	lookAt   instant // an earlier deadline of Pump's own
+	writeBy  instant // deadline of writes
+	owed     []byte  // begun and not sent: the peer does not read
 }
 
 // input belongs to the reader.
@@ -61,7 +61,7 @@ type input struct {
 	drained bool   // nothing to read anywhere; Pump must wait
 	armed   bool   // lookAt is set: waiting needs no look
 	looks   uint8  // since window
-	window  int64  // nanoseconds since start
+	window  instant
 }
 
 // pipes is the listener of connections that have none.
@@ -82,6 +82,9 @@ func newConn(nc net.Conn, l *Listener) *Conn {
 	}
 	return c
 }
+
+// Scheme is Kind as text.
+func (c *Conn) Scheme() string { return string(c.l.target.kind) }
 
 // Kind is the scheme of the listener's URL.
 func (c *Conn) Kind() Kind { return c.l.target.kind }
@@ -124,8 +127,8 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	if c.closed.Load() {
 		return net.ErrClosed // the deadline that ends Pump stays
 	}
-	c.deadline = t
-	return c.nc.SetReadDeadline(c.nextLocked())
+	c.deadline = instantOf(t)
+	return c.nc.SetReadDeadline(c.nextLocked().time())
 }
 
 // SetWriteDeadline makes Write fail with os.ErrDeadlineExceeded at t. A Write that
@@ -136,13 +139,13 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if c.closed.Load() {
 		return net.ErrClosed // the deadline that ends Write stays
 	}
-	c.writeBy = t
+	c.writeBy = instantOf(t)
 	return c.nc.SetWriteDeadline(t)
 }
 
 // nextLocked is the deadline the socket must have.
-func (c *Conn) nextLocked() time.Time {
-	if c.lookAt.IsZero() || !c.deadline.IsZero() && c.deadline.Before(c.lookAt) {
+func (c *Conn) nextLocked() instant {
+	if c.lookAt == 0 || c.deadline != 0 && c.deadline < c.lookAt {
 		return c.deadline
 	}
 	return c.lookAt

@@ -28,7 +28,7 @@ func closed(code uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{0x88, 2}, code)
 }
 
-var fragments = slices.Concat(
+var messages = slices.Concat(
 	frame(0x89, []byte("one")),
 	frame(0x02, []byte("he")),
 	frame(0x89, nil),
@@ -39,6 +39,10 @@ var fragments = slices.Concat(
 	frame(0x82, nil),
 	frame(0x82, bytes.Repeat([]byte("x"), 126)),
 	frame(0x82, []byte("two packets in a frame")),
+)
+
+var fragments = slices.Concat(
+	messages,
 	frame(0x88, []byte("\x03\xe8bye")),
 	[]byte("what is behind does not count"),
 )

@@ -51,7 +51,7 @@ func (c *Conn) enterPump() bool {
 	}
 	c.pumping = true
 	c.in.armed = false
-	c.lookAt = noDeadline
+	c.lookAt = 0
 	return true
 }
 

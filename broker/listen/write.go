@@ -129,7 +129,7 @@ func (c *Conn) writeSoonLocked(p []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = nil
 	}
-	return n, errors.Join(err, c.nc.SetWriteDeadline(c.writeBy))
+	return n, errors.Join(err, c.nc.SetWriteDeadline(c.writeBy.time()))
 }
 
 // tend does what is wished for, unless somebody holds wmu: that one tends when

@@ -156,23 +156,25 @@ func TestPongsOwed(t *testing.T) {
 		_, _ = peer.Write(masked(ws.NewBinaryFrame([]byte("end"))))
 	}()
 	expect(t, c, []byte("end")) // the reader does not wait for the writer
-	if len(c.ws.pong) != 2 || len(c.owed) > 0 {
-		t.Fatalf("pong %v, owed %d", c.ws.pong, len(c.owed))
-	}
+	last := []byte{999 & 0xFF, 999 >> 8}
+	pongs := 0
 	for {
 		f, err := ws.ReadFrame(peer)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if f.Header.OpCode == ws.OpPong {
-			if want := []byte{999 & 0xFF, 999 >> 8}; !bytes.Equal(f.Payload, want) {
-				t.Fatalf("pong %v", f.Payload)
+			if pongs++; bytes.Equal(f.Payload, last) {
+				break
 			}
-			break
+			continue
 		}
 		if f.Header.OpCode != ws.OpBinary || f.Header.Length != 256<<10 {
 			t.Fatalf("frame %+v", f.Header)
 		}
+	}
+	if pongs > 10 { // one each time the writer came to the end of a frame
+		t.Errorf("%d pongs", pongs)
 	}
 	_ = c.Close()
 	<-failed
