@@ -40,7 +40,7 @@ type Client struct {
 // Dial opens a connection and sends nothing. The test's end closes it.
 func Dial(t testing.TB, url string) *Client {
 	t.Helper()
-	nc, err := dial(url)
+	nc, err := DialConn(url)
 	if err != nil {
 		t.Fatalf("dial %s: %v", url, err)
 	}

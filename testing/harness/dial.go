@@ -9,9 +9,10 @@ import (
 
 var dialer = net.Dialer{Timeout: Deadline}
 
-// dial opens tcp://, ssl://, ws://, wss:// and unix://. Certificates of the broker
-// are checked against the harness's own authority.
-func dial(url string) (net.Conn, error) {
+// DialConn opens tcp://, ssl://, ws://, wss:// and unix:// for a client that brings
+// its own MQTT. Certificates of the broker are checked against the harness's own
+// authority.
+func DialConn(url string) (net.Conn, error) {
 	scheme, addr, _ := strings.Cut(url, "://")
 	switch scheme {
 	case "tcp":

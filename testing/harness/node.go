@@ -21,6 +21,8 @@ const LogEnv = "SKEIN_TEST_LOG"
 type Setup struct {
 	Config func(c *config.Config) // changes the defaults; the listeners are set before
 	Hooks  []hooks.Loaded
+	Auth   hooks.Authenticator // nil lets everybody in
+	Rules  hooks.Authorizer    // nil allows everything
 	All    bool // every kind of listener; otherwise TCP alone
 }
 
@@ -66,7 +68,7 @@ func startNode(s Setup) (b *Broker, stop func() error, err error) {
 	if s.Config != nil {
 		s.Config(cfg)
 	}
-	n, err := broker.New(cfg, broker.Options{Log: logger(), Hooks: s.Hooks})
+	n, err := broker.New(cfg, broker.Options{Log: logger(), Hooks: s.Hooks, Authenticator: s.Auth, Authorizer: s.Rules})
 	if err != nil {
 		return nil, nil, err
 	}
