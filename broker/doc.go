@@ -37,7 +37,7 @@
 //	conn reader             one a connection; ends with it
 //	wire flusher            one for an output that has something to write
 //	due.Queue.Run           one; everything that falls due; ends with its Stop
-//	memory watch            one, when limits.memory.high_watermark is set
+//	memory watch            one; looks once a second at how much memory there is
 //	router events           one, when a hook wants to hear of dropped messages
 //
 // # Locks

@@ -13,9 +13,18 @@ import (
 	"time"
 )
 
+const (
+	quietRate = 256 << 10 // bytes allocated in a second: below it nothing much happens
+	tidyFrom  = 4 << 20   // bytes allocated since memory was last given back
+)
+
 // memoryWatch looks once a second at how much memory the process has, and tells
 // when it is over its watermark: a part of GOMEMLIMIT or, without one, of the
 // control group's limit. Without either it never is.
+//
+// When a burst is over it gives memory back. The runtime would keep what the burst
+// left behind (handshakes of thousands of clients, say) until the next
+// collection, and an idle broker allocates nothing that would start one.
 type memoryWatch struct {
 	log   *slog.Logger
 	limit uint64 // bytes; 0 is none
@@ -25,6 +34,9 @@ type memoryWatch struct {
 	once sync.Once
 	quit chan struct{}
 	done chan struct{}
+
+	allocs uint64 // owned by the goroutine: bytes allocated when it last looked
+	tidied uint64 // and when memory was last given back
 }
 
 func newMemoryWatch(part float64, log *slog.Logger) *memoryWatch {
@@ -45,10 +57,6 @@ func (w *memoryWatch) configure(part float64) {
 func (w *memoryWatch) over() bool { return w.above.Load() }
 
 func (w *memoryWatch) start() {
-	if w.limit == 0 {
-		close(w.done)
-		return
-	}
 	go func() {
 		defer close(w.done)
 		tick := time.NewTicker(time.Second)
@@ -56,7 +64,9 @@ func (w *memoryWatch) start() {
 		for {
 			select {
 			case <-tick.C:
-				w.look(memoryUsed())
+				m := readMemory()
+				w.look(m.used)
+				w.tidy(&m)
 			case <-w.quit:
 				return
 			}
@@ -82,14 +92,36 @@ func (w *memoryWatch) look(used uint64) {
 	}
 }
 
-// memoryUsed is what the Go runtime has from the system and has not given back.
-func memoryUsed() uint64 {
-	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	metrics.Read(s)
-	if s[0].Value.Kind() != metrics.KindUint64 || s[1].Value.Kind() != metrics.KindUint64 {
-		return 0
+// tidy gives memory back when a burst is over.
+func (w *memoryWatch) tidy(m *memoryFigures) {
+	quiet := m.allocs-w.allocs < quietRate
+	w.allocs = m.allocs
+	if quiet && m.allocs-w.tidied > max(tidyFrom, m.live/4) {
+		w.tidied = m.allocs
+		debug.FreeOSMemory()
 	}
-	return s[0].Value.Uint64() - s[1].Value.Uint64()
+}
+
+// memoryFigures are bytes.
+type memoryFigures struct {
+	used   uint64 // what the Go runtime has from the system and has not given back
+	live   uint64 // what the last collection found to be in use
+	allocs uint64 // allocated since the start
+}
+
+func readMemory() memoryFigures {
+	s := []metrics.Sample{
+		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"},
+	}
+	metrics.Read(s)
+	value := func(i int) uint64 {
+		if s[i].Value.Kind() != metrics.KindUint64 {
+			return 0 // this runtime does not tell
+		}
+		return s[i].Value.Uint64()
+	}
+	return memoryFigures{used: value(0) - value(1), live: value(2), allocs: value(3)}
 }
 
 // memoryLimit is GOMEMLIMIT, else the control group's limit, else 0.

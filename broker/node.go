@@ -26,6 +26,10 @@ type Options struct {
 	Level   *slog.LevelVar // set by Reload; nil leaves the level alone
 	Version string         // in $SYS/broker/version
 	Hooks   []hooks.Loaded // further hooks of mochi's interface
+	// Authenticator and Authorizer say who may come in and what they may do; nil
+	// accepts everybody and allows everything.
+	Authenticator hooks.Authenticator
+	Authorizer    hooks.Authorizer
 	// AllowUnusedEvents takes hooks that provide events which are never called.
 	AllowUnusedEvents bool
 }
@@ -61,7 +65,7 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	chain, err := hooks.New(hooks.Options{
-		Log: n.log, Hooks: o.Hooks, Capabilities: capabilities(cfg), AllowUnusedEvents: o.AllowUnusedEvents,
+		Log: n.log, Authenticator: o.Authenticator, Authorizer: o.Authorizer, Hooks: o.Hooks, Capabilities: capabilities(cfg), AllowUnusedEvents: o.AllowUnusedEvents,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start hooks: %w", err)

@@ -79,7 +79,10 @@ func (h *Client) Identity() auth.Identity { return *h.identity.Load() }
 // any more once the Client is shared with other goroutines.
 func (h *Client) SetIdentity(id auth.Identity) {
 	old := h.identity.Load()
-	if same := id.Same(old); !same {
+	if id.Same(old) && id.ExpiresAt == old.ExpiresAt && id.Rules == nil && len(id.Groups) == 0 && old.Rules == nil && len(old.Groups) == 0 {
+		return // nothing has changed: the common one is shared
+	}
+	if !id.Same(old) {
 		if cl := h.mochi.Load(); cl != nil {
 			cl.Properties.Username = userBytes(&id)
 		}

@@ -9,6 +9,9 @@ type bucket struct {
 	last   time.Time
 }
 
+// buckets are a client's publish rates.
+type buckets struct{ messages, bytes bucket }
+
 // fill brings the tokens up to date: rate a second, burst at most.
 func (b *bucket) fill(now time.Time, rate, burst float64) {
 	if b.last.IsZero() {

@@ -86,11 +86,11 @@ func (c *Conn) lastWords() {
 	}
 	c.t.Shutdown()
 	_ = c.t.SetReadDeadline(time.Now().Add(lingerTime)) // a socket that cannot take it fails its read
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
+	c.take(false)
+	defer c.give()
 	_ = c.t.Pump(func(read func([]byte) (int, error)) bool { // whatever comes is not wanted any more
 		for {
-			if _, err := read(s.buf); err != nil {
+			if _, err := read(c.scratch.buf); err != nil {
 				return false
 			}
 		}

@@ -64,24 +64,25 @@ type Conn struct {
 	acks acks
 
 	ended  atomic.Pointer[ending]
-	gone   chan struct{}             // closed when ended is set
-	resume atomic.Pointer[chan bool] // made when the reader first waits for acknowledgements; full: it will look
+	gone   atomic.Pointer[chan struct{}] // made by the first who waits for the end; closed when ended is set
+	resume atomic.Pointer[chan bool]     // made when the reader first waits for acknowledgements; full: it will look
 
 	partial   []byte    // what has come of an incomplete packet
 	began     time.Time // when partial began
 	lastRead  time.Time
 	deadline  time.Time // as set on the transport; zero: none, or unknown
 	keepAlive time.Duration
-	scratch   *scratch // while there is something to read
-	aliases   [][]byte // inbound topic aliases
-	park      [][]byte // 3.x frames that wait for acknowledgements
-	parked    int      // their bytes
-	messages  bucket
-	bytes     bucket
+	scratch   *scratch      // while there is something to read
+	aliases   [][]byte      // inbound topic aliases
+	park      [][]byte      // 3.x frames that wait for acknowledgements
+	parked    int           // their bytes
+	buckets   *buckets      // when a rate is limited
 	pause     time.Duration // reading rests for so long
 
 	version      byte
 	connected    bool
+	bulk         bool // the last step read much
+	deep         bool // the stack has grown
 	stalled      bool // the park is full: nothing is read
 	unparking    bool
 	problemInfo  bool
@@ -95,7 +96,7 @@ type Conn struct {
 // Serve carries out a connection's handshake and starts its reader. The listener
 // gives it a goroutine and the transport, which the connection closes.
 func (s *Server) Serve(t Transport) {
-	c := &Conn{s: s, t: t, set: s.set.Load(), sendWill: true, problemInfo: true, gone: make(chan struct{})}
+	c := &Conn{s: s, t: t, set: s.set.Load(), sendWill: true, problemInfo: true}
 	s.stats.Accepted()
 	c.out = wire.NewOutput(t, c.set.OutputBuffer, c.set.WriteTimeout, c.writeFailed, c.drained)
 	c.acks.c = c
@@ -114,12 +115,21 @@ func (s *Server) Serve(t Transport) {
 		s.leave(c)
 		return
 	}
-	go func() {
-		defer s.leave(c)
-		defer s.door.close(addr)
-		c.loop()
-		c.close()
-	}()
+	go c.read()
+}
+
+// read is the reader's goroutine. After packets that need a deep stack it goes on in
+// a fresh one: a stack that has grown stays so, and idle connections are many.
+func (c *Conn) read() {
+	c.loop()
+	if c.ended.Load() == nil {
+		c.deep = false
+		go c.read()
+		return
+	}
+	c.close()
+	c.s.door.close(c.t.RemoteAddr().Addr())
+	c.s.leave(c)
 }
 
 func (c *Conn) writeFailed(err error) {
@@ -143,8 +153,24 @@ func (c *Conn) endBy(e *ending) {
 	if !c.ended.CompareAndSwap(nil, e) {
 		return
 	}
-	close(c.gone)
+	if gone := c.gone.Load(); gone != nil {
+		close(*gone)
+	}
 	_ = c.t.SetReadDeadline(past) // wakes the reader, which does the rest
+}
+
+var over = func() chan struct{} { ch := make(chan struct{}); close(ch); return ch }()
+
+// isGone is closed when the connection is to end.
+func (c *Conn) isGone() <-chan struct{} {
+	ch := make(chan struct{})
+	if !c.gone.CompareAndSwap(nil, &ch) {
+		ch = *c.gone.Load()
+	}
+	if c.ended.Load() != nil {
+		return over // endBy may have looked before
+	}
+	return ch
 }
 
 // lost ends the connection because its stream did.

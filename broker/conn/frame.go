@@ -41,7 +41,9 @@ func (c *Conn) flush() {
 			c.end(codeProtocol, err.Error())
 		}
 	}
-	c.pub.Flush()
+	if c.pub != nil {
+		c.pub.Flush()
+	}
 }
 
 // frame deals with one packet. raw is all of it.
@@ -54,7 +56,7 @@ func (c *Conn) frame(h byte, body, raw []byte) {
 	case typ >= wire.TypePuback && typ <= wire.TypePubcomp:
 		c.ack(h, body)
 	case typ == wire.TypePingreq:
-		if _, err := wire.Decode(c.version, h, body); err != nil {
+		if err := wire.CheckPing(c.version, h, body); err != nil {
 			c.refuse(err)
 			return
 		}
@@ -65,6 +67,7 @@ func (c *Conn) frame(h byte, body, raw []byte) {
 		return
 	default:
 		c.flush()
+		c.deep = true
 		c.control(h, body)
 	}
 	c.scratch.count.In.Packet(typ, len(raw))
@@ -85,13 +88,19 @@ func (c *Conn) ack(h byte, body []byte) {
 
 // rate makes reading rest when the client has published more than it may.
 func (c *Conn) rate() {
+	defer c.s.stats.Add(&c.scratch.count)
+	if c.set.PublishRate == 0 && c.set.PublishBytes == 0 {
+		return
+	}
+	if c.buckets == nil {
+		c.buckets = &buckets{}
+	}
 	count := &c.scratch.count.In
 	now := c.lastRead
 	if r := float64(c.set.PublishRate); r > 0 {
-		c.pause = max(c.pause, c.messages.spend(now, float64(count.TotalPublish()), r))
+		c.pause = max(c.pause, c.buckets.messages.spend(now, float64(count.TotalPublish()), r))
 	}
 	if r := float64(c.set.PublishBytes); r > 0 {
-		c.pause = max(c.pause, c.bytes.spend(now, float64(count.Bytes[wire.TypePublish]), r))
+		c.pause = max(c.pause, c.buckets.bytes.spend(now, float64(count.Bytes[wire.TypePublish]), r))
 	}
-	c.s.stats.Add(&c.scratch.count)
 }

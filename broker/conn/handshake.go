@@ -21,6 +21,7 @@ import (
 func (c *Conn) handshake(code byte, rule string) bool {
 	_ = c.t.SetReadDeadline(c.lastRead.Add(c.set.HandshakeTimeout)) // a socket that cannot take it fails its read
 	defer func() {
+		c.gone.Store(nil) // nobody waits for it any more
 		if c.ended.Load() == nil {
 			_ = c.t.SetReadDeadline(time.Time{}) // the reader sets its own
 		}
@@ -51,7 +52,7 @@ func (c *Conn) handshake(code byte, rule string) bool {
 type goneContext struct{ c *Conn }
 
 func (g goneContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (g goneContext) Done() <-chan struct{}       { return g.c.gone }
+func (g goneContext) Done() <-chan struct{}       { return g.c.isGone() }
 func (g goneContext) Value(any) any               { return nil }
 func (g goneContext) Err() error {
 	if g.c.ended.Load() != nil {
@@ -180,7 +181,7 @@ func (c *Conn) newLink(pk *wire.Packet) *router.Link {
 	}
 	l := &router.Link{
 		Out: c.out, Version: c.version, MaxPacket: int(min(props.MaximumPacketSize, math.MaxInt32)),
-		Window: min(window, c.set.MaxInflight), Hook: c.hook, End: c.end, Gone: c.gone,
+		Window: min(window, c.set.MaxInflight), Hook: c.hook, End: c.end, Gone: c.isGone,
 	}
 	if props.TopicAliasMaximum > 0 {
 		l.AliasMax = min(props.TopicAliasMaximum, c.set.AliasMaximumOut)
@@ -206,7 +207,11 @@ func (c *Conn) establish(ctx context.Context, pk *wire.Packet, q router.ConnectR
 			k.AssignedID = string(q.ID)
 		}
 		c.s.batchSent(wire.TypeConnack)
-		return wire.AppendConnack(dst, c.version, &k)
+		was := len(dst)
+		if dst = wire.AppendConnack(dst, c.version, &k); len(dst) == was {
+			c.endBy(&ending{code: wire.CodePacketTooLarge, why: "CONNACK does not fit into the client's Maximum Packet Size [MQTT-3.1.2-24]"})
+		}
+		return dst
 	})
 	if err != nil {
 		var refused *router.ConnectError
@@ -217,7 +222,6 @@ func (c *Conn) establish(ctx context.Context, pk *wire.Packet, q router.ConnectR
 	}
 	c.connected = true
 	c.keepAlive = time.Duration(keepAlive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
-	c.pub = c.s.router.NewPublisher(c.link, &c.acks)
 	c.s.stats.Connect(versionName(c.version))
 	if c.s.has.SessionEstablished {
 		c.s.hooks.SessionEstablished(c.hook, pk)

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	readBuffer = 64 << 10
-	keepAcks   = 4096 // acknowledgements; a longer list is not kept for reuse
+	largeRead = 64 << 10
+	smallRead = 4 << 10 // for a connection that has little to say at a time
+	keepAcks  = 4096    // acknowledgements; a longer list is not kept for reuse
 )
 
 // scratch is what a reader needs while there is something to read. It is pooled: an
@@ -26,13 +27,16 @@ type scratch struct {
 	count stats.Batch
 }
 
-var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, readBuffer)} }}
+var (
+	small = sync.Pool{New: func() any { return &scratch{buf: make([]byte, smallRead)} }}
+	large = sync.Pool{New: func() any { return &scratch{buf: make([]byte, largeRead)} }}
+)
 
-// loop reads until the connection ends.
+// loop reads until the connection ends or the stack has grown.
 func (c *Conn) loop() {
 	step := c.step
 	c.again() // what came with CONNECT
-	for c.ended.Load() == nil {
+	for c.ended.Load() == nil && !c.deep {
 		if !c.rest() {
 			continue
 		}
@@ -56,30 +60,56 @@ func (c *Conn) loop() {
 
 // step handles all that can be read now. It is called by the transport's Pump.
 func (c *Conn) step(read func(p []byte) (int, error)) (done bool) {
-	s := c.take()
-	buf := s.buf
-	if len(c.partial) >= len(buf)/2 {
-		buf = make([]byte, 2*len(c.partial))
-	}
+	c.take(c.bulk || len(c.partial) >= smallRead/2)
+	buf := c.roomFor(c.partial)
 	n := copy(buf, c.partial)
+	total := 0
 	c.lastRead = c.s.now()
 	for {
 		m, err := read(buf[n:])
 		n += m
+		total += m
 		if m > 0 {
+			full := n == len(buf)
 			used := c.handle(buf[:n])
-			n = copy(buf, buf[used:n])
-			if n == len(buf) && !c.held() {
-				buf = append(buf, make([]byte, n)...)
+			if done = c.held() || c.deep; full && !done {
+				buf, n = c.enlarge(buf[used:n])
+			} else {
+				n = copy(buf, buf[used:n])
 			}
 		}
-		if done = c.held(); done || err != nil {
+		if done || err != nil {
 			break
 		}
 	}
+	c.bulk = total >= smallRead
 	c.keepPartial(buf[:n])
-	c.give(s)
+	c.give()
 	return done
+}
+
+// roomFor is a buffer to read into behind what has come of a packet: the scratch's
+// own, unless that would be half full.
+func (c *Conn) roomFor(partial []byte) []byte {
+	if buf := c.scratch.buf; len(partial) < len(buf)/2 {
+		return buf
+	}
+	return make([]byte, 2*len(partial))
+}
+
+// enlarge follows a read that filled its buffer: what is left of it moves to the
+// front of a larger one, if the small one was in use or most of it is left.
+func (c *Conn) enlarge(rest []byte) (buf []byte, n int) {
+	if len(c.scratch.buf) == smallRead {
+		old := c.scratch
+		c.take(true)
+		buf = c.roomFor(rest)
+		n = copy(buf, rest)
+		c.put(old)
+		return buf, n
+	}
+	buf = c.roomFor(rest)
+	return buf, copy(buf, rest)
 }
 
 // held reports whether nothing more may be read for now.
@@ -87,8 +117,8 @@ func (c *Conn) held() bool { return c.stalled || c.pause > 0 || c.ended.Load() !
 
 // again handles what was read before: parked frames, then what lies behind them.
 func (c *Conn) again() {
-	s := c.take()
-	defer c.give(s)
+	c.take(false)
+	defer c.give()
 	c.unpark()
 	if len(c.partial) == 0 || c.held() {
 		return
@@ -101,21 +131,31 @@ func (c *Conn) again() {
 	}
 }
 
-func (c *Conn) take() *scratch {
-	s := scratches.Get().(*scratch)
-	c.scratch = s
-	return s
+func (c *Conn) take(bulk bool) {
+	pool := &small
+	if bulk {
+		pool = &large
+	}
+	c.scratch = pool.Get().(*scratch)
 }
 
-// give returns the scratch with its counters added to the node's.
-func (c *Conn) give(s *scratch) {
+func (c *Conn) give() {
+	c.put(c.scratch)
+	c.scratch = nil
+}
+
+// put returns a scratch with its counters added to the node's.
+func (c *Conn) put(s *scratch) {
 	c.s.stats.Add(&s.count)
 	s.pub = message.Publish{}
 	if cap(s.acks) > keepAcks {
 		s.acks = nil
 	}
-	c.scratch = nil
-	scratches.Put(s)
+	if len(s.buf) == smallRead {
+		small.Put(s)
+	} else {
+		large.Put(s)
+	}
 }
 
 // keepPartial keeps the head of a packet whose rest has not come.

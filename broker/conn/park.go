@@ -79,7 +79,7 @@ func (c *Conn) rest() bool {
 		t := time.NewTimer(c.pause)
 		select {
 		case <-t.C:
-		case <-c.gone:
+		case <-c.isGone():
 		}
 		t.Stop()
 		c.pause = 0
@@ -87,7 +87,7 @@ func (c *Conn) rest() bool {
 		if !c.mayUnpark() {
 			select {
 			case <-*c.resume.Load():
-			case <-c.gone:
+			case <-c.isGone():
 			}
 		}
 	default:

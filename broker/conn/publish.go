@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/router"
 )
 
 // publish deals with a PUBLISH.
@@ -21,10 +22,18 @@ func (c *Conn) publish(h byte, body, raw []byte) {
 		return
 	}
 	c.scratch.count.In.Message(p.QoS, len(raw), len(p.Payload))
-	out := c.pub.Publish(p, raw)
+	out := c.publisher().Publish(p, raw)
 	if out.Close {
 		c.end(out.Code, out.Why)
 	}
+}
+
+// publisher is made by the first PUBLISH: most connections only listen.
+func (c *Conn) publisher() *router.Publisher {
+	if c.pub == nil {
+		c.pub = c.s.router.NewPublisher(c.link, &c.acks)
+	}
+	return c.pub
 }
 
 // mayPublish resolves a topic alias and minds the Receive Maximum.
@@ -69,6 +78,6 @@ func (c *Conn) overReceiveMaximum(p *message.Publish) bool {
 	if p.QoS == 1 {
 		return waiting >= c.set.ReceiveMaximum
 	}
-	known, n := c.pub.Received(p.ID)
+	known, n := c.publisher().Received(p.ID)
 	return !known && max(n, waiting) >= c.set.ReceiveMaximum
 }

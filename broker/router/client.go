@@ -22,9 +22,10 @@ type Client struct {
 
 	mu      sync.Mutex
 	link    *Link
+	leaving *Link // a connection that Disconnect has not finished with
 	sess    *session.Session
 	out     session.Output
-	subs    map[string]*subscription // by the filter as the client spelled it
+	subs    subset
 	cursors []*cursor
 	members []*member // of shared groups
 	head    store.Session
@@ -45,6 +46,18 @@ type counts struct {
 
 // Persistent reports whether the session outlives its connection.
 func (c *Client) Persistent() bool { return c.sess.Persistent() }
+
+// identity is who the client's connection is, or its last one was.
+func (c *Client) identity() *hooks.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hook
+}
+
+// mayRead asks the rules about one delivery to the client.
+func (r *Router) mayRead(h *hooks.Client, topic string, qos byte, retain bool) bool {
+	return r.hooks.Authorize(h, hooks.Request{Action: hooks.Deliver, Topic: topic, QoS: qos, Retain: retain}).Code == codeSuccess
+}
 
 // commitLocked hands the records that the last step produced to the store; the
 // frames that wait for them leave when they are durable. pend, if any, is told

@@ -6,6 +6,8 @@ const (
 	codeNoMatch            byte = 0x10
 	codeNoSubscription     byte = 0x11
 	codeUnspecified        byte = 0x80
+	codeMalformed          byte = 0x81
+	codeProtocol           byte = 0x82
 	codeIDInvalid          byte = 0x85
 	codeNotAuthorized      byte = 0x87
 	codeUnavailable        byte = 0x88

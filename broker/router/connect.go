@@ -57,13 +57,16 @@ func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(dst [
 	if persistent && r.overPersistent(old) {
 		return &ConnectError{codeQuotaExceeded, "too many persistent sessions"}
 	}
+	var epoch message.Epoch
 	if old != nil && (q.Clean || !old.Persistent()) {
+		epoch = old.head.Epoch // a late commit of the old session must not pass as one of the new
 		r.endSession(old)
 		old = nil
 	}
 	c := old
 	if c == nil {
 		c = r.newClient(q.ID, persistent)
+		c.head.Epoch = epoch
 	}
 	return r.attach(ctx, c, &q, ConnectResult{Present: old != nil, Expiry: expiry}, ready)
 }
@@ -117,17 +120,23 @@ func (c *Client) belongs(user string, has bool) bool {
 func (r *Router) takeOver(ctx context.Context, c *Client, clean bool) error {
 	c.mu.Lock()
 	l := c.link
-	if l != nil {
-		c.clean = clean
-	}
-	c.mu.Unlock()
 	if l == nil {
+		l = c.leaving
+	}
+	if l == nil {
+		c.mu.Unlock()
 		return nil
 	}
+	c.clean = clean
+	if l.left == nil {
+		l.left = make(chan struct{})
+	}
+	left := l.left
+	c.mu.Unlock()
 	r.stats.Takeovers.Inc()
 	l.End(codeTakenOver, "session taken over")
 	select {
-	case <-l.left:
+	case <-left:
 		return nil
 	case <-ctx.Done():
 		return &ConnectError{codeUnavailable, "the older connection did not end in time"}
@@ -150,7 +159,7 @@ func (r *Router) newClient(id message.ClientID, persistent bool) *Client {
 // gate of the client id keeps other connects away.
 func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res ConnectResult, ready func([]byte, ConnectResult) []byte) error {
 	l := q.Link
-	l.client, l.left = c, make(chan struct{})
+	l.client = c
 	l.plain = l.MaxPacket == 0 && l.AliasMax == 0
 	c.mu.Lock()
 	c.stopClocksLocked()
@@ -173,6 +182,7 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.Out.End(ready(l.Out.Begin(), res))
+	c.sess.Settled()
 	c.sess.Connected(l, l.Window)
 	c.link = l
 	c.live.Store(l)
@@ -213,12 +223,12 @@ func (r *Router) abandon(c *Client) {
 // judgeAgainLocked drops stored subscriptions that today's rules refuse.
 func (c *Client) judgeAgainLocked(h *hooks.Client) []*Group {
 	var woken []*Group
-	for f, s := range c.subs {
+	for s := range c.subs.all() {
 		q := hooks.Request{Action: hooks.Subscribe, Topic: string(s.parsed.Filter), QoS: s.QoS}
 		if d := c.r.hooks.Authorize(h, q); d.Code == 0 {
 			continue
 		}
-		c.r.log.Info("stored subscription is no longer allowed", "client", string(c.ID), "filter", f)
+		c.r.log.Info("stored subscription is no longer allowed", "client", string(c.ID), "filter", s.Filter)
 		woken = append(woken, c.removeLocked(s)...)
 	}
 	return woken

@@ -67,7 +67,7 @@ func (d *delayed) add(r *Router, m *message.Message, at int64, pend *Pending) bo
 
 func (d *delayed) waitLocked(r *Router, seq uint64, at int64, m *message.Message) {
 	r.stats.Delayed.Inc()
-	d.items[seq] = r.due.Add(time.Unix(0, at), func() { d.fire(r, seq, m) })
+	d.items[seq] = r.due.Add(time.Unix(0, at), func() { r.events.aside(func() { d.fire(r, seq, m) }) })
 }
 
 // fire publishes a message whose time has come, then removes its record: a crash

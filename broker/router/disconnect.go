@@ -20,9 +20,8 @@ type DisconnectRequest struct {
 // whether the session ended with it.
 func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	c := l.client
-	defer close(l.left)
 	c.mu.Lock()
-	c.link = nil
+	c.link, c.leaving = nil, l
 	c.live.Store(nil)
 	c.sess.Disconnected()
 	if q.HasExpiry {
@@ -54,7 +53,18 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 		r.sendWill(c.ID, hook, send)
 	}
 	wakeAll(woken)
+	l.hasLeft()
 	return ended
+}
+
+// hasLeft lets a connection go on that takes the session over.
+func (l *Link) hasLeft() {
+	l.client.mu.Lock()
+	defer l.client.mu.Unlock()
+	l.client.leaving = nil
+	if l.left != nil {
+		close(l.left)
+	}
 }
 
 // startExpiryLocked starts the session's expiry and records its head.
@@ -62,12 +72,16 @@ func (c *Client) startExpiryLocked() {
 	if c.head.Expiry != NoExpiry {
 		at := c.r.now().Add(time.Duration(c.head.Expiry) * time.Second)
 		c.head.ExpiresAt = at.UnixNano()
-		c.expiry = c.r.due.Add(at, func() { c.r.expire(c) })
+		c.expireAtLocked(at)
 	}
 	if c.Persistent() {
 		head := c.head
 		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
 	}
+}
+
+func (c *Client) expireAtLocked(at time.Time) {
+	c.expiry = c.r.due.Add(at, func() { c.r.events.aside(func() { c.r.expire(c) }) })
 }
 
 // stopClocksLocked stops expiry and will delay of a session that is resumed.
@@ -124,15 +138,14 @@ func (r *Router) endSession(c *Client) {
 	waiting := c.willDue != nil
 	c.stopClocksLocked()
 	woken := c.giveBackLocked(nil)
-	for _, s := range c.subs {
+	for s := range c.subs.all() {
 		woken = append(woken, c.removeLocked(s)...)
 	}
-	queued, _, _ := c.sess.Counts()
-	if queued > 0 {
-		c.dropLocked(stats.DropSessionEnded, queued)
-	}
 	persistent := c.Persistent()
-	c.subs, c.cursors = nil, nil
+	if queued, inflight, _ := c.sess.Counts(); persistent && queued+inflight > 0 {
+		c.dropLocked(stats.DropSessionEnded, queued+inflight)
+	}
+	c.subs, c.cursors = subset{}, nil
 	c.sess = session.New(persistent, session.Limits{}) // a cached route may hold the client for long
 	c.accountLocked()
 	c.out.Ops = c.out.Ops[:0]

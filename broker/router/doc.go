@@ -16,8 +16,11 @@
 // in order; their callbacks take only output locks and an Acker's own. No lock is
 // held across a socket write or a read of the store.
 //
-// The router starts no goroutine but one, and that only when a hook wants to hear
-// of dropped messages (events.go); Close ends it. Timed work (session expiry, wills, delayed
+// The router starts goroutines only for hooks, which may be slow (events.go): one that
+// tells of dropped messages, and one for each thing that falls due and has to ask a
+// hook; Close waits for them. Hooks are asked under a lock in one place: about
+// retained messages and the queues of shared groups while a client is being filled,
+// which harms that client and who publishes to it. Timed work (session expiry, wills, delayed
 // messages, retained expiry) runs on the due queue of the node; publishers run on
 // their connection's goroutine, and a subscriber's output is resumed by its
 // flusher ([Router.Drained]).

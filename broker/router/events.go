@@ -11,13 +11,17 @@ import (
 // the drop itself is counted in any case.
 const maxEvents = 4096
 
-// events tells hooks of dropped messages. Drops happen under a client's lock, and
+// events keeps slow hooks away from those who may not wait for them. It tells hooks
+// of dropped messages. Drops happen under a client's lock, and
 // a hook may take its time, so a goroutine of its own calls them. Without a hook
 // for the event there is neither goroutine nor queue.
 type events struct {
 	queue chan event // full: the event is not told
 	done  chan struct{}
 	once  sync.Once
+
+	slow bool           // what falls due asks hooks
+	due  sync.WaitGroup // of aside
 }
 
 type event struct {
@@ -26,7 +30,8 @@ type event struct {
 }
 
 func newEvents(r *Router) *events {
-	e := &events{done: make(chan struct{})}
+	h := &r.has
+	e := &events{done: make(chan struct{}), slow: h.ACL || h.Will || h.WillSent || h.ClientExpired}
 	if !r.has.PublishDropped {
 		close(e.done)
 		return e
@@ -51,8 +56,19 @@ func (e *events) dropped(h *hooks.Client, m *message.Message) {
 	}
 }
 
+// aside runs what has fallen due: on a goroutine of its own where it may have to
+// wait for a hook, so that everything else that is due need not.
+func (e *events) aside(f func()) {
+	if !e.slow {
+		f()
+		return
+	}
+	e.due.Go(f)
+}
+
 // close tells what still waits and ends the goroutine. Nobody may drop after it.
 func (e *events) close() {
+	e.due.Wait()
 	e.once.Do(func() {
 		if e.queue != nil {
 			close(e.queue)

@@ -11,6 +11,7 @@ import (
 	"github.com/skeinmq/skein/broker/session"
 	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/broker/topic"
+	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
 )
 
@@ -169,6 +170,10 @@ func (g *Group) publish(m *message.Message, wait func() *Pending) {
 	if !behind && g.offer(members, first, m, wait) {
 		return
 	}
+	if g.r.has.ACL && !slices.ContainsFunc(members, func(mb *member) bool { return mb.mayRead(mb.c.identity(), m) }) {
+		g.r.stats.Drop(stats.DropACL, 1)
+		return
+	}
 	if m.QoS == 0 {
 		g.r.stats.Drop(g.whyNobody(members), 1)
 		return
@@ -193,7 +198,7 @@ func (g *Group) whyNobody(members []*member) stats.DropReason {
 func (g *Group) offer(members []*member, first int, m *message.Message, wait func() *Pending) bool {
 	for i := range members {
 		mb := members[(first+i)%len(members)]
-		if mb.c.live.Load() == nil || !mb.take(m, wait) {
+		if mb.c.live.Load() == nil || g.r.has.ACL && !mb.mayRead(mb.c.identity(), m) || !mb.take(m, wait) {
 			continue
 		}
 		if g.r.Settings().Strategy == Sticky {
@@ -270,6 +275,11 @@ func (mb *member) take(m *message.Message, wait func() *Pending) bool {
 	return true
 }
 
+// mayRead asks the rules whether the member, who is h, may have m.
+func (mb *member) mayRead(h *hooks.Client, m *message.Message) bool {
+	return mb.g.r.mayRead(h, m.Topic, m.QoS, false)
+}
+
 func (mb *member) entry(m *message.Message, qos byte) session.Entry {
 	e := session.Entry{Entry: store.Entry{Msg: m, QoS: qos, Retain: m.Retain && mb.sub.RAP}, Source: mb}
 	if mb.sub.ID != 0 {
@@ -293,15 +303,20 @@ func (g *Group) pushLocked(m *message.Message) {
 	g.bytes += size
 }
 
-// pop takes the oldest message that has not expired.
-func (g *Group) pop(now int64) *message.Message {
+// pop takes the oldest message that has not expired, unless may, if not nil, says
+// that this member may not have it: then it stays for the others.
+func (g *Group) pop(now int64, may func(*message.Message) bool) *message.Message {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for len(g.queue) > 0 {
 		m := g.queue[0]
+		expired := m.Expired(now)
+		if !expired && may != nil && !may(m) {
+			return nil
+		}
 		g.queue[0], g.queue = nil, g.queue[1:]
 		g.bytes -= int64(m.Size())
-		if !m.Expired(now) {
+		if !expired {
 			return m
 		}
 		g.r.stats.Drop(stats.DropExpired, 1)
@@ -314,11 +329,15 @@ func (g *Group) pop(now int64) *message.Message {
 // false if it had to stop. The output's lock is held; g.mu is taken inside.
 func (c *Client) pullGroupsLocked(now int64, limit int) bool {
 	for _, mb := range c.members {
+		var may func(*message.Message) bool
+		if c.r.has.ACL {
+			may = func(m *message.Message) bool { return mb.mayRead(c.hook, m) }
+		}
 		for {
 			if len(c.out.Now)+len(c.out.After) >= limit || !c.sess.Window(1) {
 				return false
 			}
-			m := mb.g.pop(now)
+			m := mb.g.pop(now, may)
 			if m == nil {
 				break
 			}
@@ -332,15 +351,15 @@ func (c *Client) pullGroupsLocked(now int64, limit int) bool {
 // a member and has not acknowledged, oldest first; of, if not nil, chooses the
 // members. It answers the groups to wake once c.mu is free.
 func (c *Client) giveBackLocked(of func(*member) bool) []*Group {
-	if len(c.members) == 0 && of == nil {
-		return nil
-	}
 	var woken []*Group
-	back := map[*Group][]*message.Message{}
+	var back map[*Group][]*message.Message
 	c.sess.Leave(&c.out, func(e *session.Entry) bool {
 		mb := e.Source.(*member)
 		if of != nil && !of(mb) {
 			return false
+		}
+		if back == nil {
+			back = map[*Group][]*message.Message{}
 		}
 		if len(back[mb.g]) == 0 {
 			woken = append(woken, mb.g)

@@ -28,11 +28,12 @@ type Link struct {
 	// End asks the connection to close, with a DISCONNECT of this reason code for
 	// MQTT 5. It does not wait and may be called under locks.
 	End func(code byte, why string)
-	// Gone is closed when the connection is to end: whoever waits for it goes on.
-	Gone <-chan struct{}
+	// Gone answers a channel that is closed when the connection is to end: whoever
+	// waits for the store goes on. Nil waits for the store alone.
+	Gone func() <-chan struct{}
 
 	client  *Client
-	left    chan struct{}     // closed by Disconnect: the connection has fully left its session
+	left    chan struct{}     // guarded by client.mu; made by who waits for Disconnect, which closes it
 	aliases map[string]uint16 // guarded by Out's lock (Begin to End)
 	plain   bool              // frames need neither alias nor a length check
 }
@@ -48,7 +49,7 @@ func (l *Link) AppendPublish(dst []byte, e *session.Entry, id message.PacketID, 
 	if l.AliasMax > 0 && !(e.QoS == 2 && l.client.sess.Persistent()) {
 		f.Alias, f.Known = l.alias(e.Msg.Topic)
 	}
-	if l.MaxPacket > 0 && f.Len(e.Msg) > l.MaxPacket {
+	if (l.MaxPacket > 0 || len(e.Msg.Payload) > message.MaxLen/2) && f.Len(e.Msg) > l.maxLen() {
 		if f.Alias != 0 && !f.Known {
 			delete(l.aliases, e.Msg.Topic)
 		}
@@ -58,6 +59,22 @@ func (l *Link) AppendPublish(dst []byte, e *session.Entry, id message.PacketID, 
 	dst = f.Append(dst, e.Msg, id)
 	l.client.r.stats.Sent(e.QoS, 1, len(dst)-was, len(e.Msg.Payload))
 	return dst, true
+}
+
+// gone is closed when the connection is to end.
+func (l *Link) gone() <-chan struct{} {
+	if l.Gone == nil {
+		return nil
+	}
+	return l.Gone()
+}
+
+// maxLen is the longest packet that can be sent.
+func (l *Link) maxLen() int {
+	if l.MaxPacket > 0 {
+		return min(l.MaxPacket, message.MaxLen)
+	}
+	return message.MaxLen
 }
 
 // alias returns the alias of a topic and whether the client knows it already.

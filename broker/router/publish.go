@@ -41,7 +41,7 @@ type Outcome struct {
 func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	rt := p.routeFor(pub.Topic)
 	if rt == nil {
-		return Outcome{codeTopicInvalid, true, "topic name invalid [MQTT-3.3.2-2]"}
+		return badName(pub.Topic)
 	}
 	set := p.r.Settings()
 	if pub.QoS > set.MaximumQoS { // [MQTT-3.2.2-11]
@@ -76,6 +76,17 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	}
 	p.run.add(p, rt, pub, raw)
 	return Outcome{}
+}
+
+// badName says what is wrong with what is no topic name.
+func badName(name []byte) Outcome {
+	switch {
+	case len(name) == 0:
+		return Outcome{codeProtocol, true, "empty topic name without an alias (3.3.2.1)"}
+	case !message.ValidUTF8(name):
+		return Outcome{codeMalformed, true, "topic name is not a UTF-8 string [MQTT-3.3.2-1]"}
+	}
+	return Outcome{codeTopicInvalid, true, "topic name with a wildcard [MQTT-3.3.2-2]"}
 }
 
 // Flush hands on what was gathered. It must be called before the read buffer is

@@ -73,7 +73,7 @@ func (c *Client) restoreTimesLocked() {
 		if c.head.ExpiresAt == 0 {
 			c.head.ExpiresAt = now.Add(time.Duration(c.head.Expiry) * time.Second).UnixNano()
 		}
-		c.expiry = c.r.due.Add(time.Unix(0, c.head.ExpiresAt), func() { c.r.expire(c) })
+		c.expireAtLocked(time.Unix(0, c.head.ExpiresAt))
 	}
 	if w := c.head.Will; w != nil {
 		if w.At == 0 {

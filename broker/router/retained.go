@@ -9,7 +9,6 @@ import (
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/session"
 	"github.com/skeinmq/skein/broker/topic"
-	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
 )
 
@@ -187,7 +186,7 @@ func (c *Client) fillCursorsLocked(now int64, limit int) {
 func (c *Client) sendPageLocked(cu *cursor, list []named, now int64, limit int) bool {
 	for i := range list {
 		m := list[i].m
-		if m == nil || m.Expired(now) || c.r.has.ACL && !c.mayReadLocked(m) {
+		if m == nil || m.Expired(now) || c.r.has.ACL && !c.r.mayRead(c.link.Hook, m.Topic, m.QoS, true) {
 			cu.after = list[i].name
 			continue
 		}
@@ -203,10 +202,4 @@ func (c *Client) sendPageLocked(cu *cursor, list []named, now int64, limit int) 
 		cu.after = list[i].name
 	}
 	return true
-}
-
-// mayReadLocked asks the rules about a retained message.
-func (c *Client) mayReadLocked(m *message.Message) bool {
-	q := hooks.Request{Action: hooks.Deliver, Topic: m.Topic, QoS: m.QoS, Retain: true}
-	return c.r.hooks.Authorize(c.link.Hook, q).Code == 0
 }

@@ -15,6 +15,7 @@ type target struct {
 	subIDs []uint32 // all of them [MQTT-3.3.4-4]
 	qos    byte     // the highest granted [MQTT-3.3.4-2]
 	rap    bool     // Retain As Published if any has it
+	each   bool     // the rules want to be asked for each delivery
 }
 
 // route is what one connection knows of one topic name: whether it may publish
@@ -50,6 +51,7 @@ func (p *Publisher) routeFor(name []byte) *route {
 	}
 	if rt.rules != p.r.hooks.Generation() {
 		p.judge(rt)
+		p.match(rt)
 	}
 	return rt
 }
@@ -118,8 +120,25 @@ func (p *Publisher) match(rt *route) {
 	rt.subsSeen, rt.sharedSeen = rt.subs.Version(), rt.shared.Version()
 	clear(rt.targets)
 	clear(rt.groups)
-	rt.targets = p.r.match(rt.name, p.c, rt.targets[:0])
+	rt.targets = p.r.readable(rt.name, p.r.match(rt.name, p.c, rt.targets[:0]))
 	rt.groups = p.r.matchGroups(rt.name, rt.groups[:0])
+}
+
+// readable keeps the targets that may read a topic.
+func (r *Router) readable(name string, list []target) []target {
+	if !r.has.ACL {
+		return list
+	}
+	kept := list[:0]
+	for i := range list {
+		t := list[i]
+		d := r.hooks.Authorize(t.c.identity(), hooks.Request{Action: hooks.Deliver, Topic: name, QoS: t.qos})
+		if t.each = d.PerMessage; t.each || d.Code == codeSuccess {
+			kept = append(kept, t)
+		}
+	}
+	clear(list[len(kept):])
+	return kept
 }
 
 func (r *Router) matchGroups(name string, list []*Group) []*Group {

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/stats"
 )
 
 const (
@@ -99,9 +100,13 @@ func (u *run) deliver() bool {
 	rt := u.rt
 	for i := range rt.targets {
 		t := &rt.targets[i]
-		if qos := min(u.qos, t.qos); qos == 0 {
+		qos := min(u.qos, t.qos)
+		switch {
+		case t.each && !t.c.r.mayRead(t.c.identity(), rt.name, qos, false):
+			t.c.dropRun(stats.DropACL, u)
+		case qos == 0:
 			t.c.deliverQoS0(u, t)
-		} else {
+		default:
 			t.c.deliver(u, t, qos)
 		}
 	}

@@ -67,6 +67,10 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 	for i := range targets {
 		t := &targets[i]
 		e := session.Entry{Entry: store.Entry{Msg: m, SubIDs: t.subIDs, QoS: min(m.QoS, t.qos), Retain: m.Retain && t.rap}}
+		if t.each && !r.mayRead(t.c.identity(), m.Topic, e.QoS, e.Retain) {
+			t.c.drop(stats.DropACL, 1)
+			continue
+		}
 		t.c.push(e, wait)
 	}
 	for _, g := range groups {
@@ -120,7 +124,7 @@ func (c *Client) dropMessageLocked(why stats.DropReason, m *message.Message) {
 // Inject routes a message of the broker itself: a will, a delayed message. It does
 // not wait for commits. It answers the reason code of a refusal.
 func (r *Router) Inject(m *message.Message) byte {
-	targets := r.match(m.Topic, nil, nil)
+	targets := r.readable(m.Topic, r.match(m.Topic, nil, nil))
 	groups := r.matchGroups(m.Topic, nil)
 	code := r.route(m, targets, groups, nil)
 	if code != codeSuccess {

@@ -41,7 +41,7 @@ func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply 
 				l.End(codeUnavailable, "subscription could not be stored")
 				return
 			}
-		case <-l.Gone:
+		case <-l.gone():
 			return
 		}
 	}
@@ -64,8 +64,8 @@ func (c *Client) enterAllLocked(subs []*subscription, codes []byte) (walks []*cu
 		if s == nil {
 			continue
 		}
-		_, known := c.subs[s.Filter]
-		if !known && limit > 0 && len(c.subs) >= limit || s.parsed.Exclusive && !r.exclusive.take(s.parsed.Filter, c) {
+		known := c.subs.get(s.Filter) != nil
+		if !known && limit > 0 && c.subs.len() >= limit || s.parsed.Exclusive && !r.exclusive.take(s.parsed.Filter, c) {
 			codes[i] = codeQuotaExceeded
 			continue
 		}
@@ -122,11 +122,8 @@ func over(n, limit int) bool { return limit > 0 && n > limit }
 // [MQTT-3.8.4-3].
 func (c *Client) enterLocked(s *subscription) {
 	r := c.r
-	if c.subs == nil {
-		c.subs = map[string]*subscription{}
-	}
-	_, known := c.subs[s.Filter]
-	c.subs[s.Filter] = s
+	known := c.subs.get(s.Filter) != nil
+	c.subs.put(s)
 	if s.parsed.Group != "" {
 		r.joinLocked(c, s)
 	} else {
@@ -146,7 +143,7 @@ func (c *Client) enterLocked(s *subscription) {
 // removeLocked undoes enterLocked. It answers the groups to wake when c.mu is free.
 func (c *Client) removeLocked(s *subscription) (woken []*Group) {
 	r := c.r
-	delete(c.subs, s.Filter)
+	c.subs.remove(s.Filter)
 	r.stats.Subscriptions.Dec()
 	if s.parsed.Group != "" {
 		r.stats.SharedSubscriptions.Dec()
@@ -171,7 +168,7 @@ func (c *Client) otherSpellingLocked(s *subscription) bool {
 	if s.parsed.Exclusive {
 		twin = string(s.parsed.Filter)
 	}
-	o := c.subs[twin]
+	o := c.subs.get(twin)
 	if o == nil {
 		return false
 	}
@@ -187,7 +184,7 @@ func (r *Router) Unsubscribe(l *Link, filters []string, reply func(dst, codes []
 	var woken []*Group
 	c.mu.Lock()
 	for i, f := range filters {
-		if s := c.subs[f]; s != nil {
+		if s := c.subs.get(f); s != nil {
 			woken = append(woken, c.removeLocked(s)...)
 			continue
 		}

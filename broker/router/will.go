@@ -32,7 +32,7 @@ func (c *Client) startWillLocked(ends bool) *Will {
 func (c *Client) waitWillLocked(at time.Time) {
 	c.r.stats.Wills.Inc()
 	w := c.head.Will
-	c.willDue = c.r.due.Add(at, func() { c.r.willFallsDue(c, w) })
+	c.willDue = c.r.due.Add(at, func() { c.r.events.aside(func() { c.r.willFallsDue(c, w) }) })
 }
 
 // willFallsDue sends a will whose delay has passed, unless the client came back
