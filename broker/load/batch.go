@@ -14,7 +14,7 @@ func (r *run) sendAll(ctx context.Context, p *publisher) bool {
 	sent := r.until(ctx, p.done, func() int64 { return p.gate.sent.Load() + p.gate.acked.n.Load() })
 	p.stop(r.o.Stall)
 	close(stop)
-	<-p.done
+	p.join()
 	if !sent || p.gate.sent.Load() < p.count {
 		return false
 	}

@@ -134,6 +134,12 @@ func (p *publisher) stop(patience time.Duration) {
 	_ = p.c.conn.SetWriteDeadline(time.Now().Add(patience)) // a closed connection has ended the write as well
 }
 
+// join waits for send to end. Handshakes still go on, as long as they take.
+func (p *publisher) join() {
+	<-p.done
+	_ = p.c.conn.SetWriteDeadline(time.Time{}) // a closed connection needs none
+}
+
 // readAcks finishes the QoS 1 and 2 handshakes, until the connection is closed.
 func (p *publisher) readAcks() {
 	var out []byte

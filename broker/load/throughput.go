@@ -37,8 +37,9 @@ func (r *run) throughput(ctx context.Context, res *Result) error {
 		return err
 	}
 	stop := make(chan struct{})
+	begin := r.moment()
 	f.start(r, stop)
-	from, to := r.measure(ctx, f, res)
+	from, to := r.measure(ctx, f, begin, res)
 	patience := r.o.Stall
 	if ctx.Err() != nil {
 		patience = min(patience, interruptPatience)
@@ -188,7 +189,7 @@ func (f *fleet) stop(stop chan struct{}, patience time.Duration) {
 	}
 	close(stop)
 	for _, p := range f.publishers {
-		<-p.done
+		p.join()
 	}
 }
 
@@ -220,9 +221,9 @@ func (r *run) moment() moment {
 
 // measure lets the stream run: the moments between which it counts. A run that is
 // interrupted before it is warm counts from its begin.
-func (r *run) measure(ctx context.Context, f *fleet, res *Result) (from, to moment) {
+func (r *run) measure(ctx context.Context, f *fleet, begin moment, res *Result) (from, to moment) {
 	r.phase.Store("warming up")
-	from = r.moment()
+	from = begin
 	if r.watch(ctx, f, r.o.Warmup, res) {
 		r.phase.Store("measuring")
 		r.measuring.Store(true)
