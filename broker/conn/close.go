@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	flushTime  = time.Second            // for the rest of the output
-	lingerTime = 250 * time.Millisecond // for a peer to read the last word before the reset that unread bytes cause
+	flushTime   = time.Second            // for the rest of the output
+	lingerTime  = 250 * time.Millisecond // for a peer to read the last word before the reset that unread bytes cause
+	lingerReads = 16                     // in a row
 )
 
 // close ends the connection: the session is left first, so that nobody waits for
@@ -89,10 +90,11 @@ func (c *Conn) lastWords() {
 	c.take(false)
 	defer c.give()
 	_ = c.t.Pump(func(read func([]byte) (int, error)) bool { // whatever comes is not wanted any more
-		for {
+		for range lingerReads { // Pump sees the deadline, between its steps
 			if _, err := read(c.scratch.buf); err != nil {
-				return false
+				break
 			}
 		}
+		return false
 	})
 }

@@ -134,7 +134,7 @@ func (c *Conn) connect(ctx context.Context, pk *wire.Packet) bool {
 	}
 	c.connExpiry = q.Expiry
 	if pk.Connect.WillFlag {
-		q.Will = willOf(pk, q.User)
+		q.Will = willOf(pk, c.hook.ID(), q.User)
 		if code := c.s.router.JudgeWill(c.hook, q.Will); code != codeSuccess {
 			return c.reject(code, "will refused")
 		}
@@ -221,6 +221,7 @@ func (c *Conn) establish(ctx context.Context, pk *wire.Packet, q router.ConnectR
 		return c.reject(refused.Code, refused.Why)
 	}
 	c.connected = true
+	c.lastRead = c.s.now()                                       // authentication and the store may have taken their time
 	c.keepAlive = time.Duration(keepAlive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
 	c.s.stats.Connect(versionName(c.version))
 	if c.s.has.SessionEstablished {

@@ -72,6 +72,9 @@ func (c *Conn) step(read func(p []byte) (int, error)) (done bool) {
 		if m > 0 {
 			full := n == len(buf)
 			used := c.handle(buf[:n])
+			if used > 0 {
+				c.began = time.Time{} // what is left is another packet
+			}
 			if done = c.held() || c.deep; full && !done {
 				buf, n = c.enlarge(buf[used:n])
 			} else {

@@ -5,15 +5,16 @@ import (
 	"github.com/skeinmq/skein/broker/wire"
 )
 
-// willOf is the will of a CONNECT, under the user it was accepted with.
-func willOf(pk *wire.Packet, user string) *router.Will {
+// willOf is the will of a CONNECT, under the client identifier and the user it was
+// accepted with.
+func willOf(pk *wire.Packet, id, user string) *router.Will {
 	k := &pk.Connect
 	p := &k.WillProperties
 	w := &router.Will{
 		Delay: p.WillDelayInterval, Expiry: p.MessageExpiryInterval, HasExp: p.MessageExpiryInterval > 0,
 		Message: &router.Message{
 			Topic: k.WillTopic, Payload: k.WillPayload, QoS: k.WillQos, Retain: k.WillRetain,
-			Publisher: router.ClientID(k.ClientIdentifier), User: user,
+			Publisher: router.ClientID(id), User: user,
 		},
 	}
 	if pk.ProtocolVersion >= 5 {

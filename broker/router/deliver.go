@@ -17,7 +17,7 @@ const fillStep = 64 << 10
 func (c *Client) deliverQoS0(u *run, t *target) {
 	l := c.live.Load()
 	switch {
-	case l == nil && c.r.Settings().QueueQoS0:
+	case c.r.Settings().QueueQoS0 && (l == nil || c.queues()):
 		c.deliver(u, t, 0)
 	case l == nil:
 		c.dropRun(stats.DropQoS0Offline, u)
@@ -30,6 +30,18 @@ func (c *Client) deliverQoS0(u *run, t *target) {
 	default:
 		c.appendQoS0(u, t, l)
 	}
+}
+
+// queues reports whether something waits in the session's queue.
+func (c *Client) queues() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queuesLocked()
+}
+
+func (c *Client) queuesLocked() bool {
+	n, _, _ := c.sess.Counts()
+	return n > 0
 }
 
 // appendQoS0 encodes a run for one subscriber.
@@ -81,9 +93,7 @@ func (c *Client) deliver(u *run, t *target, qos byte) {
 	}
 	for i := done; i < u.n; i++ {
 		e := session.Entry{Entry: store.Entry{Msg: u.message(i), SubIDs: t.subIDs, QoS: qos}}
-		if !c.enqueueLocked(e) {
-			break
-		}
+		c.enqueueLocked(e)
 	}
 	var pend *Pending
 	if u.qos > 0 && len(c.out.Ops) > 0 {
@@ -112,16 +122,11 @@ func (c *Client) deliverBlock(u *run, l *Link, qos byte) int {
 	return n
 }
 
-// enqueueLocked queues an entry. It reports false if the client is to be
-// disconnected because its queue is full.
-func (c *Client) enqueueLocked(e session.Entry) bool {
-	if c.sess.Enqueue(&c.out, e) {
-		return true
-	}
-	if c.link != nil {
+// enqueueLocked queues an entry, or disconnects the client because its queue is full.
+func (c *Client) enqueueLocked(e session.Entry) {
+	if !c.sess.Enqueue(&c.out, e) && c.link != nil {
 		c.link.End(codeQuotaExceeded, "queue full")
 	}
-	return false
 }
 
 // pumpLocked sends what may be sent now and commits what the session recorded.
@@ -155,8 +160,8 @@ func (c *Client) stepLocked(l *Link, step int) int {
 	buf := l.Out.Begin()
 	was := len(buf) + len(c.out.After)
 	c.out.Now = buf
-	if c.sess.Fill(&c.out, now, step) && c.pullGroupsLocked(now, len(buf)+step) {
-		c.fillCursorsLocked(now, len(buf)+step)
+	if c.sess.Fill(&c.out, now, step) && c.pullGroupsLocked(now, was+step) {
+		c.fillCursorsLocked(now, was+step)
 	}
 	made := len(c.out.Now) + len(c.out.After) - was
 	l.Out.End(c.out.Now)

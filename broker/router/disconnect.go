@@ -113,7 +113,8 @@ func (r *Router) expire(c *Client) {
 func (r *Router) endIdle(c *Client) bool {
 	leave, ok := r.reg.gates.try(c.ID)
 	if !ok {
-		return false // the connect under way stopped the expiry, or replaces the session
+		c.expireLater()
+		return false
 	}
 	defer leave()
 	c.mu.Lock()
@@ -123,6 +124,19 @@ func (r *Router) endIdle(c *Client) bool {
 		r.endSession(c)
 	}
 	return idle
+}
+
+// expireAgain is when an expiry looks again that met a connect.
+const expireAgain = time.Second
+
+// expireLater looks again: the connect under way stops the expiry, or replaces the
+// session, or is refused and leaves it.
+func (c *Client) expireLater() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link == nil && !c.ended && c.expiry != nil {
+		c.expireAtLocked(c.r.now().Add(expireAgain))
+	}
 }
 
 // endSession deletes a session and all that belongs to it. A will that waits for

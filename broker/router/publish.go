@@ -183,20 +183,29 @@ func (p *Publisher) refuse(pub *message.Publish, code byte, why stats.DropReason
 	p.flushRun()
 	out := Outcome{Code: code, Why: rule}
 	if p.version < message.V5 {
-		if p.r.Settings().DenyClose {
-			out.Close = true
+		if out.Close = p.r.Settings().DenyClose; !out.Close {
+			p.settleOne(pub, codeSuccess)
 			return out
 		}
-		code = codeSuccess
 	}
-	if pub.QoS == 2 && code >= codeUnspecified {
-		p.c.mu.Lock()
-		p.c.sess.Unreceive(&p.c.out, pub.ID)
-		if len(p.c.out.Ops) > 0 {
-			p.c.commitLocked(p.pending())
-		}
-		p.c.mu.Unlock()
+	if pub.QoS == 2 {
+		p.unreceive(pub.ID)
+	}
+	if out.Close { // never acknowledged
+		p.pend = nil
+		return out
 	}
 	p.settleOne(pub, code)
 	return out
+}
+
+// unreceive forgets a QoS 2 identifier whose publish was refused: sent again, it is
+// judged again.
+func (p *Publisher) unreceive(id message.PacketID) {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.c.sess.Unreceive(&p.c.out, id)
+	if len(p.c.out.Ops) > 0 {
+		p.c.commitLocked(p.pending())
+	}
 }

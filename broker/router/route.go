@@ -91,7 +91,9 @@ func (p *Publisher) judge(rt *route) {
 		return // the topic behind it is judged
 	}
 	d := r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: rt.name})
-	rt.code, rt.rule, rt.each = d.Code, d.Rule, d.PerMessage
+	if rt.each = d.PerMessage; !rt.each { // else it holds for nothing but this question
+		rt.code, rt.rule = d.Code, d.Rule
+	}
 }
 
 // judgeTopic answers the reason code that refuses every client's publishes to a

@@ -35,15 +35,15 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 			return p.refuse(pub, codeTopicInvalid, stats.DropHook, "a hook made an invalid topic name")
 		}
 	}
-	p.current(rt)
 	var wait func() *Pending
 	if pub.QoS > 0 {
 		wait = p.pending
 	}
-	code := r.route(m, rt.targets, rt.groups, wait)
-	if code != codeSuccess {
+	if code := r.retain(m, wait); code != codeSuccess {
 		return p.refuse(pub, code, stats.DropRetainLimit, "retained messages over their limit")
 	}
+	p.current(rt)
+	r.route(m, rt.targets, rt.groups, wait)
 	if r.has.Published {
 		r.hooks.Published(p.hook, m, p.version)
 	}
@@ -55,15 +55,19 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	return Outcome{}
 }
 
-// route stores a retained message and hands m to sessions and groups. wait answers
-// what the commits are waited for in; nil when nobody waits. A code other than 0
-// refuses the message before anything was done.
-func (r *Router) route(m *message.Message, targets []target, groups []*Group, wait func() *Pending) byte {
-	if m.Retain {
-		if code := r.retained.set(m, wait); code != codeSuccess {
-			return code
-		}
+// retain stores a retained message. That comes before its targets are matched: a
+// SUBSCRIBE in between finds it among the retained messages, one before that is
+// matched, so nobody gets neither. A code other than 0 refuses the message.
+func (r *Router) retain(m *message.Message, wait func() *Pending) byte {
+	if !m.Retain {
+		return codeSuccess
 	}
+	return r.retained.set(m, wait)
+}
+
+// route hands m to sessions and groups. wait answers what the commits are waited for
+// in; nil when nobody waits.
+func (r *Router) route(m *message.Message, targets []target, groups []*Group, wait func() *Pending) {
 	for i := range targets {
 		t := &targets[i]
 		e := session.Entry{Entry: store.Entry{Msg: m, SubIDs: t.subIDs, QoS: min(m.QoS, t.qos), Retain: m.Retain && t.rap}}
@@ -76,7 +80,6 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 	for _, g := range groups {
 		g.publish(m, wait)
 	}
-	return codeSuccess
 }
 
 // push hands one message to a session.
@@ -86,7 +89,7 @@ func (c *Client) push(e session.Entry, wait func() *Pending) {
 	if c.ended {
 		return
 	}
-	if e.QoS == 0 && (c.link != nil || !c.r.Settings().QueueQoS0) {
+	if e.QoS == 0 && (!c.r.Settings().QueueQoS0 || c.link != nil && !c.queuesLocked()) {
 		c.pushQoS0Locked(&e)
 		return
 	}
@@ -124,11 +127,12 @@ func (c *Client) dropMessageLocked(why stats.DropReason, m *message.Message) {
 // Inject routes a message of the broker itself: a will, a delayed message. It does
 // not wait for commits. It answers the reason code of a refusal.
 func (r *Router) Inject(m *message.Message) byte {
-	targets := r.readable(m.Topic, r.match(m.Topic, nil, nil))
-	groups := r.matchGroups(m.Topic, nil)
-	code := r.route(m, targets, groups, nil)
-	if code != codeSuccess {
+	if code := r.retain(m, nil); code != codeSuccess {
 		r.stats.Drop(stats.DropRetainLimit, 1)
+		return code
 	}
-	return code
+	from := r.reg.get(m.Publisher) // its No Local holds for what it had delayed, too
+	targets := r.readable(m.Topic, r.match(m.Topic, from, nil))
+	r.route(m, targets, r.matchGroups(m.Topic, nil), nil)
+	return codeSuccess
 }
