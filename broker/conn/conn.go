@@ -67,15 +67,14 @@ type Conn struct {
 	gone   atomic.Pointer[chan struct{}] // made by the first who waits for the end; closed when ended is set
 	resume atomic.Pointer[chan bool]     // made when the reader first waits for acknowledgements; full: it will look
 
-	partial   []byte    // what has come of an incomplete packet
-	began     time.Time // when partial began
-	lastRead  time.Time
-	deadline  time.Time // as set on the transport; zero: none, or unknown
+	partial   []byte  // what has come of an incomplete packet
+	began     instant // when partial began; 0 without one
+	lastRead  instant
+	deadline  instant // as set on the transport; 0: none, or unknown
 	keepAlive time.Duration
 	scratch   *scratch      // while there is something to read
 	aliases   [][]byte      // inbound topic aliases
-	park      [][]byte      // 3.x frames that wait for acknowledgements
-	parked    int           // their bytes
+	park      *park         // nil while nothing waits
 	buckets   *buckets      // when a rate is limited
 	pause     time.Duration // reading rests for so long
 
@@ -108,7 +107,7 @@ func (s *Server) Serve(t Transport) {
 	}
 	addr := t.RemoteAddr().Addr()
 	code, rule := s.door.open(addr, &c.set.Admit, s.now())
-	c.lastRead = s.now()
+	c.lastRead = s.instant()
 	if !c.handshake(code, rule) {
 		c.close()
 		s.door.close(addr)

@@ -62,7 +62,7 @@ func (c *Conn) frame(h byte, body, raw []byte) {
 		}
 		c.out.End(wire.AppendPingresp(c.out.Begin()))
 		c.scratch.count.Out.Packet(wire.TypePingresp, 2)
-	case len(c.park) > 0 && !c.unparking:
+	case c.parked() && !c.unparking:
 		c.parkFrame(raw) // it keeps its place behind publishes
 		return
 	default:
@@ -96,7 +96,7 @@ func (c *Conn) rate() {
 		c.buckets = &buckets{}
 	}
 	count := &c.scratch.count.In
-	now := c.lastRead
+	now := c.s.time(c.lastRead)
 	if r := float64(c.set.PublishRate); r > 0 {
 		c.pause = max(c.pause, c.buckets.messages.spend(now, float64(count.TotalPublish()), r))
 	}

@@ -19,7 +19,8 @@ import (
 // reports whether CONNACK said yes. code and rule, if not 0, refuse the connection
 // once it is known in which version to say so.
 func (c *Conn) handshake(code byte, rule string) bool {
-	_ = c.t.SetReadDeadline(c.lastRead.Add(c.set.HandshakeTimeout)) // a socket that cannot take it fails its read
+	deadline := c.s.time(c.lastRead.add(c.set.HandshakeTimeout))
+	_ = c.t.SetReadDeadline(deadline) // a socket that cannot take it fails its read
 	defer func() {
 		c.gone.Store(nil) // nobody waits for it any more
 		if c.ended.Load() == nil {
@@ -43,22 +44,9 @@ func (c *Conn) handshake(code byte, rule string) bool {
 	if code != codeSuccess {
 		return c.reject(code, rule)
 	}
-	ctx, cancel := context.WithDeadline(goneContext{c}, c.lastRead.Add(c.set.HandshakeTimeout))
-	defer cancel()
+	ctx := &handshakeContext{c: c, deadline: deadline}
+	defer ctx.end()
 	return c.connect(ctx, pk)
-}
-
-// goneContext is done when the connection is to end.
-type goneContext struct{ c *Conn }
-
-func (g goneContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (g goneContext) Done() <-chan struct{}       { return g.c.isGone() }
-func (g goneContext) Value(any) any               { return nil }
-func (g goneContext) Err() error {
-	if g.c.ended.Load() != nil {
-		return context.Canceled
-	}
-	return nil
 }
 
 // firstFailed ends a connection that sent no CONNECT.
@@ -221,7 +209,7 @@ func (c *Conn) establish(ctx context.Context, pk *wire.Packet, q router.ConnectR
 		return c.reject(refused.Code, refused.Why)
 	}
 	c.connected = true
-	c.lastRead = c.s.now()                                       // authentication and the store may have taken their time
+	c.lastRead = c.s.instant()                                   // authentication and the store may have taken their time
 	c.keepAlive = time.Duration(keepAlive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
 	c.s.stats.Connect(versionName(c.version))
 	if c.s.has.SessionEstablished {

@@ -41,7 +41,7 @@ func (c *Conn) loop() {
 			continue
 		}
 		c.arm()
-		if len(c.park) > 0 && c.mayUnpark() { // completed while the deadline was set
+		if c.parked() && c.mayUnpark() { // completed while the deadline was set
 			c.again()
 			continue
 		}
@@ -64,7 +64,7 @@ func (c *Conn) step(read func(p []byte) (int, error)) (done bool) {
 	buf := c.roomFor(c.partial)
 	n := copy(buf, c.partial)
 	total := 0
-	c.lastRead = c.s.now()
+	c.lastRead = c.s.instant()
 	for {
 		m, err := read(buf[n:])
 		n += m
@@ -73,7 +73,7 @@ func (c *Conn) step(read func(p []byte) (int, error)) (done bool) {
 			full := n == len(buf)
 			used := c.handle(buf[:n])
 			if used > 0 {
-				c.began = time.Time{} // what is left is another packet
+				c.began = 0 // what is left is another packet
 			}
 			if done = c.held() || c.deep; full && !done {
 				buf, n = c.enlarge(buf[used:n])
@@ -88,6 +88,9 @@ func (c *Conn) step(read func(p []byte) (int, error)) (done bool) {
 	c.bulk = total >= smallRead
 	c.keepPartial(buf[:n])
 	c.give()
+	if len(c.partial) > 0 {
+		c.arm() // Pump goes on waiting: the packet that has begun has its deadline
+	}
 	return done
 }
 
@@ -129,7 +132,7 @@ func (c *Conn) again() {
 	b := c.partial
 	c.partial = nil
 	if used := c.handle(b); used < len(b) {
-		c.began = time.Time{}
+		c.began = 0
 		c.keepPartial(b[used:])
 	}
 }
@@ -164,11 +167,11 @@ func (c *Conn) put(s *scratch) {
 // keepPartial keeps the head of a packet whose rest has not come.
 func (c *Conn) keepPartial(b []byte) {
 	if len(b) == 0 {
-		c.partial, c.began = nil, time.Time{}
+		c.partial, c.began = nil, 0
 		return
 	}
-	if c.partial == nil || c.began.IsZero() {
-		c.began = c.s.now()
+	if c.partial == nil || c.began == 0 {
+		c.began = c.s.instant()
 	}
 	c.partial = append(c.partial[:0], b...)
 }
@@ -177,23 +180,23 @@ func (c *Conn) keepPartial(b []byte) {
 // has begun. It is moved only when it has run out or must come earlier.
 func (c *Conn) arm() {
 	next := c.next()
-	if next.IsZero() || !c.deadline.IsZero() && !next.Before(c.deadline) {
+	if next == 0 || c.deadline != 0 && next >= c.deadline {
 		return
 	}
 	c.deadline = next
-	_ = c.t.SetReadDeadline(next) // a socket that cannot take it fails its read
+	_ = c.t.SetReadDeadline(c.s.time(next)) // a socket that cannot take it fails its read
 	if c.ended.Load() != nil {
 		_ = c.t.SetReadDeadline(past) // endBy may have come first
 	}
 }
 
-func (c *Conn) next() time.Time {
-	var next time.Time
+func (c *Conn) next() instant {
+	var next instant
 	if c.keepAlive > 0 {
-		next = c.lastRead.Add(c.keepAlive)
+		next = c.lastRead.add(c.keepAlive)
 	}
 	if len(c.partial) > 0 {
-		if end := c.began.Add(c.set.PacketTimeout); next.IsZero() || end.Before(next) {
+		if end := c.began.add(c.set.PacketTimeout); next == 0 || end < next {
 			next = end
 		}
 	}
@@ -203,13 +206,13 @@ func (c *Conn) next() time.Time {
 // timedOut ends the connection if a deadline has really passed [MQTT-3.1.2-22]: it
 // may be an old one, or have been set to wake the reader.
 func (c *Conn) timedOut() {
-	now := c.s.now()
-	c.deadline = time.Time{}
+	now := c.s.instant()
+	c.deadline = 0
 	_ = c.t.SetReadDeadline(time.Time{}) // arm sets the next one
 	switch {
-	case c.keepAlive > 0 && now.Sub(c.lastRead) >= c.keepAlive:
+	case c.keepAlive > 0 && now.since(c.lastRead) >= c.keepAlive:
 		c.end(codeKeepAlive, "keep alive timeout [MQTT-3.1.2-22]")
-	case len(c.partial) > 0 && now.Sub(c.began) >= c.set.PacketTimeout:
+	case len(c.partial) > 0 && now.since(c.began) >= c.set.PacketTimeout:
 		c.end(codeMalformed, "limits.packet_timeout: packet not completed in time")
 	}
 }

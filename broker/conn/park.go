@@ -11,12 +11,28 @@ import (
 // parked, and with them all that must keep its place behind them, while
 // acknowledgements and PINGREQ go on. When the park is full, nothing is read.
 
+// park is frames of a 3.x client that wait for acknowledgements.
+type park struct {
+	frames [][]byte
+	bytes  int
+}
+
+// next takes the first frame out.
+func (p *park) next() []byte {
+	raw := p.frames[0]
+	p.frames[0], p.frames = nil, p.frames[1:]
+	p.bytes -= len(raw)
+	return raw
+}
+
+func (c *Conn) parked() bool { return c.park != nil && len(c.park.frames) > 0 }
+
 // mustPark reports whether a PUBLISH has to wait. QoS 0 waits only behind others.
 func (c *Conn) mustPark(qos byte) bool {
 	switch {
 	case c.unparking:
 		return false
-	case len(c.park) > 0:
+	case c.parked():
 		return true
 	}
 	return qos > 0 && c.version < 5 && int(c.acks.waiting.Load()) >= c.set.ReceiveMaximum
@@ -27,9 +43,12 @@ func (c *Conn) parkFrame(raw []byte) {
 		ch := make(chan bool, 1)
 		c.resume.Store(&ch)
 	}
-	c.park = append(c.park, bytes.Clone(raw))
-	c.parked += len(raw)
-	c.stalled = c.parked >= c.set.InboundBytes
+	if c.park == nil {
+		c.park = &park{}
+	}
+	c.park.frames = append(c.park.frames, bytes.Clone(raw))
+	c.park.bytes += len(raw)
+	c.stalled = c.park.bytes >= c.set.InboundBytes
 }
 
 // mayUnpark reports whether the first parked frame has its turn.
@@ -38,10 +57,8 @@ func (c *Conn) mayUnpark() bool { return int(c.acks.waiting.Load()) < c.set.Rece
 // unpark deals with parked frames as far as acknowledgements have made room.
 func (c *Conn) unpark() {
 	c.unparking = true
-	for len(c.park) > 0 && c.mayUnpark() && c.ended.Load() == nil {
-		raw := c.park[0]
-		c.park[0], c.park = nil, c.park[1:]
-		c.parked -= len(raw)
+	for c.parked() && c.mayUnpark() && c.ended.Load() == nil {
+		raw := c.park.next()
 		h, body, _, err := wire.Next(raw, 0)
 		if err != nil { // it was whole when it was parked
 			c.refuse(err)
@@ -51,10 +68,10 @@ func (c *Conn) unpark() {
 		c.flush() // raw is a buffer of its own; and the count of those that wait is up to date
 	}
 	c.unparking = false
-	if len(c.park) == 0 {
+	if !c.parked() {
 		c.park = nil
 	}
-	c.stalled = c.parked >= c.set.InboundBytes
+	c.stalled = c.park != nil && c.park.bytes >= c.set.InboundBytes
 	c.rate()
 }
 
@@ -93,7 +110,7 @@ func (c *Conn) rest() bool {
 	default:
 		return true
 	}
-	c.lastRead = c.s.now()
+	c.lastRead = c.s.instant()
 	c.again()
 	return false
 }

@@ -92,6 +92,7 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	blocked error
+	start   time.Time
 	set     atomic.Pointer[Settings]
 	door    door
 
@@ -104,13 +105,24 @@ type Server struct {
 // NewServer returns a Server without connections.
 func NewServer(o Options) *Server {
 	s := &Server{
-		router: o.Router, hooks: o.Hooks, has: o.Hooks.Has(), stats: o.Stats, log: o.Log, now: o.Now, blocked: o.Blocked,
+		router: o.Router, hooks: o.Hooks, has: o.Hooks.Has(), stats: o.Stats, log: o.Log, now: o.Now, blocked: o.Blocked, start: o.Now(),
 		conns: map[*Conn]struct{}{},
 	}
 	s.door.init()
 	s.set.Store(&o.Settings)
 	return s
 }
+
+// instant is a moment as the time since the server's start, at least 1. It takes a
+// third of a time.Time, and follows the monotonic clock alike.
+type instant time.Duration
+
+func (i instant) add(d time.Duration) instant   { return i + instant(d) }
+func (i instant) since(o instant) time.Duration { return time.Duration(i - o) }
+
+func (s *Server) instant() instant { return max(1, instant(s.now().Sub(s.start))) }
+
+func (s *Server) time(i instant) time.Time { return s.start.Add(time.Duration(i)) }
 
 // Configure swaps the settings for connections to come.
 func (s *Server) Configure(set Settings) { s.set.Store(&set) }

@@ -63,5 +63,5 @@ func (c *Client) ackLocked(a *Ack, version byte) (err error) {
 
 // waitsLocked reports whether room in the window may be used.
 func (c *Client) waitsLocked() bool {
-	return !c.sess.Ready(0) || len(c.cursors) > 0 || len(c.members) > 0
+	return !c.sess.Ready(0) || c.rare != nil
 }

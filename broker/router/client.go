@@ -26,8 +26,7 @@ type Client struct {
 	sess    *session.Session
 	out     session.Output
 	subs    subset
-	cursors []*cursor
-	members []*member // of shared groups
+	rare    *rare // nil while there is nothing in it
 	head    store.Session
 	expiry  *due.Item
 	willDue *due.Item
@@ -36,6 +35,30 @@ type Client struct {
 	drops   *[stats.NumDropReasons]uint32
 	ended   bool
 	clean   bool // the connect that takes over asks for a clean start
+}
+
+// rare is what few clients have.
+type rare struct {
+	cursors []*cursor // walks through the retained messages, in the order of their SUBSCRIBEs
+	members []*member // of shared groups
+}
+
+var nothingRare = &rare{}
+
+// rareLocked is for reading.
+func (c *Client) rareLocked() *rare {
+	if c.rare == nil {
+		return nothingRare
+	}
+	return c.rare
+}
+
+// makeRareLocked is for writing.
+func (c *Client) makeRareLocked() *rare {
+	if c.rare == nil {
+		c.rare = &rare{}
+	}
+	return c.rare
 }
 
 // counts are a session's part in the totals of the node.

@@ -85,7 +85,7 @@ func (c *Client) deliver(u *run, t *target, qos byte) {
 		return
 	}
 	done := 0
-	if l := c.link; l != nil && qos > 0 && l.plain && !c.sess.Persistent() && len(t.subIDs) == 0 && len(c.cursors) == 0 && l.Out.Room() > 0 {
+	if l := c.link; l != nil && qos > 0 && l.plain && !c.sess.Persistent() && len(t.subIDs) == 0 && len(c.rareLocked().cursors) == 0 && l.Out.Room() > 0 {
 		done = c.deliverBlock(u, l, qos)
 	}
 	if done == u.n {

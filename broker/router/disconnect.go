@@ -28,7 +28,7 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 		c.head.Expiry = min(q.Expiry, r.Settings().MaxExpiry)
 	}
 	if !c.Persistent() {
-		c.cursors = nil
+		c.stopWalksLocked()
 	}
 	woken := c.giveBackLocked((*member).othersOnline)
 	ended = !c.Persistent() || c.head.Expiry == 0
@@ -159,7 +159,7 @@ func (r *Router) endSession(c *Client) {
 	if queued, inflight, _ := c.sess.Counts(); persistent && queued+inflight > 0 {
 		c.dropLocked(stats.DropSessionEnded, queued+inflight)
 	}
-	c.subs, c.cursors = subset{}, nil
+	c.subs, c.rare = subset{}, nil
 	c.sess = session.New(persistent, session.Limits{}) // a cached route may hold the client for long
 	c.accountLocked()
 	c.out.Ops = c.out.Ops[:0]

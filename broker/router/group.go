@@ -66,7 +66,7 @@ type Group struct {
 // joinLocked makes c a member or changes its options. c.mu is held.
 func (r *Router) joinLocked(c *Client, s *subscription) {
 	key := groupKey{s.parsed.Group, s.parsed.Filter}
-	for _, m := range c.members {
+	for _, m := range c.rareLocked().members {
 		if m.g.key == key {
 			m.sub = s.sub()
 			return
@@ -82,7 +82,8 @@ func (r *Router) joinLocked(c *Client, s *subscription) {
 		r.stats.SharedGroups.Inc()
 	}
 	m := &member{g: g, c: c, sub: s.sub()}
-	c.members = append(c.members, m)
+	has := c.makeRareLocked()
+	has.members = append(has.members, m)
 	g.mu.Lock()
 	g.members = append(g.members[:len(g.members):len(g.members)], m)
 	g.mu.Unlock()
@@ -95,12 +96,13 @@ func (r *Router) joinLocked(c *Client, s *subscription) {
 // others, which are to be woken when c.mu is free.
 func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 	key := groupKey{s.parsed.Group, s.parsed.Filter}
-	i := slices.IndexFunc(c.members, func(m *member) bool { return m.g.key == key })
+	has := c.rareLocked()
+	i := slices.IndexFunc(has.members, func(m *member) bool { return m.g.key == key })
 	if i < 0 {
 		return nil
 	}
-	m := c.members[i]
-	c.members = slices.Delete(c.members, i, i+1)
+	m := has.members[i]
+	has.members = slices.Delete(has.members, i, i+1)
 	g := m.g
 	r.groups.mu.Lock()
 	g.mu.Lock()
@@ -328,7 +330,7 @@ func (g *Group) pop(now int64, may func(*message.Message) bool) *message.Message
 // pullGroupsLocked fills the client from the queues of its groups. It reports
 // false if it had to stop. The output's lock is held; g.mu is taken inside.
 func (c *Client) pullGroupsLocked(now int64, limit int) bool {
-	for _, mb := range c.members {
+	for _, mb := range c.rareLocked().members {
 		var may func(*message.Message) bool
 		if c.r.has.ACL {
 			may = func(m *message.Message) bool { return mb.mayRead(c.hook, m) }

@@ -124,6 +124,11 @@ func (g *gates) enter(ctx context.Context, id message.ClientID) (leave func(), e
 	t := g.addLocked(id)
 	g.mu.Unlock()
 	select {
+	case t.ch <- struct{}{}: // nobody is inside
+		return func() { <-t.ch; g.out(id, t) }, nil
+	default:
+	}
+	select {
 	case t.ch <- struct{}{}:
 		return func() { <-t.ch; g.out(id, t) }, nil
 	case <-ctx.Done():

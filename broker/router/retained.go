@@ -169,17 +169,30 @@ func (t *retained) page(cu *cursor, dst []named) ([]named, bool) {
 // or the window is used up. The output's lock is held.
 func (c *Client) fillCursorsLocked(now int64, limit int) {
 	var page [cursorPage]named
-	for len(c.cursors) > 0 {
-		cu := c.cursors[0]
+	if c.rare == nil {
+		return
+	}
+	for len(c.rare.cursors) > 0 {
+		cu := c.rare.cursors[0]
 		list, more := c.r.retained.page(cu, page[:0])
 		if !c.sendPageLocked(cu, list, now, limit) {
 			return
 		}
 		if !more {
-			c.cursors = c.cursors[1:]
+			c.rare.cursors = c.rare.cursors[1:]
 		}
 	}
-	c.cursors = nil
+	c.stopWalksLocked()
+}
+
+// stopWalksLocked ends all walks.
+func (c *Client) stopWalksLocked() {
+	if c.rare != nil {
+		c.rare.cursors = nil
+	}
+	if c.rare != nil && len(c.rare.members) == 0 {
+		c.rare = nil
+	}
 }
 
 // sendPageLocked reports false when it had to stop.

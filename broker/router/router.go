@@ -142,6 +142,11 @@ func (r *Router) commitNode(op store.Op, pend *Pending) {
 // wait waits for a commit that w was given to, or for ctx.
 func (w commitWait) wait(ctx context.Context) error {
 	select {
+	case err := <-w: // it is often there already
+		return err
+	default:
+	}
+	select {
 	case err := <-w:
 		return err
 	case <-ctx.Done():

@@ -50,7 +50,8 @@ func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply 
 	l.Out.End(reply(l.Out.Begin(), codes))
 	for _, cu := range walks { // a new SUBSCRIBE of a filter restarts its walk
 		c.stopWalkLocked(cu.filter)
-		c.cursors = append(c.cursors, cu)
+		has := c.makeRareLocked()
+		has.cursors = append(has.cursors, cu)
 	}
 	c.pumpLocked(nil)
 }
@@ -200,9 +201,10 @@ func (r *Router) Unsubscribe(l *Link, filters []string, reply func(dst, codes []
 }
 
 func (c *Client) stopWalkLocked(f topic.Filter) {
-	for i, cu := range c.cursors {
+	has := c.rareLocked()
+	for i, cu := range has.cursors {
 		if cu.filter == f {
-			c.cursors = append(c.cursors[:i:i], c.cursors[i+1:]...)
+			has.cursors = append(has.cursors[:i:i], has.cursors[i+1:]...)
 			return
 		}
 	}
