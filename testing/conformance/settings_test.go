@@ -110,12 +110,11 @@ func TestSettings(t *testing.T) {
 
 	t.Run("nobody subscribes", func(t *testing.T) {
 		t.Parallel()
-		OwnNode(t)
+		loud, quiet := Node(t, nil), Node(t, func(c *config.Config) { c.MQTT.NoMatchCode = false })
 		for _, q := range []byte{1, 2} {
-			if ack := Shared(t).Client(t, V5).Publish(Publish{Topic: Name(), QoS: q}); ack.Code != 0x10 {
+			if ack := loud.Client(t, V5).Publish(Publish{Topic: Name(), QoS: q}); ack.Code != 0x10 {
 				t.Errorf("got %v, want 0x10", ack)
 			}
-			quiet := Node(t, func(c *config.Config) { c.MQTT.NoMatchCode = false })
 			if ack := quiet.Client(t, V5).Publish(Publish{Topic: Name(), QoS: q}); ack.Code != 0 {
 				t.Errorf("got %v, want 0", ack)
 			}

@@ -17,12 +17,21 @@ const External = "SKEIN_TEST_BROKER"
 // is not served.
 type Broker struct {
 	TCP, TLS, WS, WSS, Unix string
+
+	stop func() error // nil for an external one
+}
+
+// Stop stops a node as its program would; it may be called again.
+func (b *Broker) Stop() error {
+	if b.stop == nil {
+		return nil
+	}
+	return b.stop()
 }
 
 var shared struct {
 	once sync.Once
 	b    *Broker
-	stop func() error
 	err  error
 }
 
@@ -36,7 +45,7 @@ func Shared(t testing.TB) *Broker {
 			shared.b = &Broker{TCP: "tcp://" + addr}
 			return
 		}
-		shared.b, shared.stop, shared.err = startShared()
+		shared.b, shared.err = startNode(Setup{All: true})
 	})
 	if shared.err != nil {
 		t.Fatal(shared.err)
@@ -45,10 +54,10 @@ func Shared(t testing.TB) *Broker {
 }
 
 func stopShared() error {
-	if shared.stop == nil {
+	if shared.b == nil {
 		return nil
 	}
-	err := shared.stop()
+	err := shared.b.Stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stop the shared node:", err)
 	}

@@ -18,8 +18,9 @@ const parallel = 32
 //	func TestMain(m *testing.M) { harness.Main(m) }
 func Main(m goleak.TestingM) {
 	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		_ = f.Value.Set(strconv.Itoa(parallel)) // a number is accepted
+	n, fuzz := flag.Lookup("test.parallel"), flag.Lookup("test.fuzz")
+	if n.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) && fuzz.Value.String() == "" { // it is the number of fuzz workers too
+		_ = n.Value.Set(strconv.Itoa(parallel)) // a number is accepted
 	}
 	goleak.VerifyTestMain(stopAfter{m})
 }

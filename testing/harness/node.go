@@ -23,7 +23,7 @@ type Setup struct {
 	Hooks  []hooks.Loaded
 	Auth   hooks.Authenticator // nil lets everybody in
 	Rules  hooks.Authorizer    // nil allows everything
-	All    bool // every kind of listener; otherwise TCP alone
+	All    bool                // every kind of listener; otherwise TCP alone
 }
 
 // Node starts a node for one test with a change of the defaults.
@@ -36,24 +36,22 @@ func Node(t testing.TB, change func(c *config.Config)) *Broker {
 func NodeWith(t testing.TB, s Setup) *Broker {
 	t.Helper()
 	OwnNode(t)
-	b, stop, err := startNode(s)
+	b, err := startNode(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := stop(); err != nil {
+		if err := b.Stop(); err != nil {
 			t.Errorf("stop the node: %v", err)
 		}
 	})
 	return b
 }
 
-func startShared() (*Broker, func() error, error) { return startNode(Setup{All: true}) }
-
-func startNode(s Setup) (b *Broker, stop func() error, err error) {
+func startNode(s Setup) (b *Broker, err error) {
 	dir, err := os.MkdirTemp("", "skein")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -62,7 +60,7 @@ func startNode(s Setup) (b *Broker, stop func() error, err error) {
 	}()
 	cfg := config.Default()
 	if cfg.Listeners, err = listeners(s.All, dir); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cfg.Data = filepath.Join(dir, "data")
 	if s.Config != nil {
@@ -70,17 +68,18 @@ func startNode(s Setup) (b *Broker, stop func() error, err error) {
 	}
 	n, err := broker.New(cfg, broker.Options{Log: logger(), Hooks: s.Hooks, Authenticator: s.Auth, Authorizer: s.Rules})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := n.Start(context.Background()); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	stop = func() error {
+	b = address(n.Addrs(), s.All)
+	b.stop = func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), Deadline)
 		defer cancel()
 		return errors.Join(n.Stop(ctx), os.RemoveAll(dir))
 	}
-	return address(n.Addrs(), s.All), stop, nil
+	return b, nil
 }
 
 func logger() *slog.Logger {
