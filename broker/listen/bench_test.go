@@ -71,7 +71,7 @@ func benchPump(b *testing.B, f *frames, message []byte) {
 
 // One message at a time, to and fro: what a wait costs.
 func BenchmarkPingPong(b *testing.B) {
-	for _, kind := range []string{"plain", "pump"} {
+	for _, kind := range []string{"plain", "busy", "own", "borrowed"} {
 		b.Run(kind, func(b *testing.B) {
 			nc, peer := tcpPair(b)
 			p := make([]byte, 64<<10)
@@ -94,8 +94,11 @@ func BenchmarkPingPong(b *testing.B) {
 				}
 			}
 			c := NewConn(nc)
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			_ = c.Pump(func(read func([]byte) (int, error)) bool {
+				if kind != "busy" {
+					c.in.looks, c.in.grown = 0, kind == "own"
+				}
 				for {
 					n, err := read(p)
 					if err != nil {

@@ -18,8 +18,12 @@ var ErrWouldBlock error = wouldBlock{}
 
 type wouldBlock struct{}
 
-func (wouldBlock) Error() string   { return "listen: nothing to read now" }
-func (wouldBlock) Timeout() bool   { return false }
+func (wouldBlock) Error() string { return "listen: nothing to read now" }
+
+// Timeout and Temporary make it a net.Error.
+func (wouldBlock) Timeout() bool { return false }
+
+// Temporary is what crypto/tls asks for.
 func (wouldBlock) Temporary() bool { return true }
 
 // Conn is an established transport: a byte stream, whatever is below it. One
@@ -59,6 +63,7 @@ type input struct {
 	fd      int    // valid within a step
 	empty   bool   // the last read of the socket gave less than asked for
 	drained bool   // nothing to read anywhere; Pump must wait
+	grown   bool   // a step has run on Pump's own stack
 	armed   bool   // lookAt is set: waiting needs no look
 	looks   uint8  // since window
 	window  instant
@@ -211,13 +216,26 @@ func (c *Conn) readHandshake(p []byte) (int, error) {
 // transport is the Conn as crypto/tls sees it: the socket with its prefix.
 type transport Conn
 
-func (t *transport) Read(p []byte) (int, error)  { return (*Conn)(t).readSocket(p) }
-func (t *transport) Write(p []byte) (int, error) { return (*Conn)(t).writeSocket(p) }
-func (t *transport) Close() error                { return nil } // Conn closes the socket itself
-func (t *transport) LocalAddr() net.Addr         { return t.nc.LocalAddr() }
-func (t *transport) RemoteAddr() net.Addr        { return t.nc.RemoteAddr() }
+// Read and Write block in the handshake only.
+func (t *transport) Read(p []byte) (int, error) { return (*Conn)(t).readSocket(p) }
 
-// Deadlines are Conn's alone: crypto/tls would set one of its own when it closes.
-func (t *transport) SetDeadline(time.Time) error      { return nil }
-func (t *transport) SetReadDeadline(time.Time) error  { return nil }
+// Write may keep what the socket does not take.
+func (t *transport) Write(p []byte) (int, error) { return (*Conn)(t).writeSocket(p) }
+
+// Close is not for crypto/tls: Conn closes the socket.
+func (t *transport) Close() error { return nil }
+
+// LocalAddr is the socket's.
+func (t *transport) LocalAddr() net.Addr { return t.nc.LocalAddr() }
+
+// RemoteAddr is the socket's.
+func (t *transport) RemoteAddr() net.Addr { return t.nc.RemoteAddr() }
+
+// SetDeadline does nothing: crypto/tls would set one of its own when it closes.
+func (t *transport) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline does nothing.
+func (t *transport) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing.
 func (t *transport) SetWriteDeadline(time.Time) error { return nil }

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	backoffMin = 5 * time.Millisecond
-	backoffMax = time.Second
+	firstPause   = 5 * time.Millisecond
+	longestPause = time.Second
 )
 
 // Listener accepts the connections of one URL.
@@ -141,7 +141,7 @@ func (l *Listener) Serve(handle func(*Conn)) error {
 			return nil
 		}
 		l.stats.AcceptErrors.Add(1)
-		backoff = min(max(2*backoff, backoffMin), backoffMax)
+		backoff = min(max(2*backoff, firstPause), longestPause)
 		if now := time.Now(); now.Sub(logged) >= time.Second {
 			logged = now
 			l.log.Error("accept failed", "error", err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gobwas/ws"
 	"go.uber.org/goleak"
 )
 
@@ -125,7 +126,7 @@ func tcpPair(t testing.TB) (server, client *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	a, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -209,4 +210,22 @@ func withPatience(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func webSocketPair(t testing.TB) (*Conn, *net.TCPConn) {
+	c, peer := pair(t)
+	c.ws = &frames{}
+	return c, peer
+}
+
+func masked(f ws.Frame) []byte { return ws.MustCompileFrame(ws.MaskFrame(f)) }
+
+func readFrame(r io.Reader) (ws.Frame, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	p := make([]byte, h.Length)
+	_, err = io.ReadFull(r, p)
+	return ws.NewFrame(h.OpCode, h.Fin, p), err
 }

@@ -24,8 +24,8 @@ type pump struct {
 
 // Pump waits until there is something to read and calls step, again and again. step
 // calls read until that answers [ErrWouldBlock] or it has had enough; then it is
-// called again at once. It may be called with nothing to read. When step
-// reports done, Pump returns nil. An error that read has answered ends Pump with
+// called again at once. It may be called with nothing to read, and may run on
+// another goroutine while Pump waits for it. When step reports done, Pump returns nil. An error that read has answered ends Pump with
 // the same error, io.EOF at the end of the stream.
 //
 // At the read deadline Pump returns os.ErrDeadlineExceeded, after Close
@@ -50,6 +50,7 @@ func (c *Conn) enterPump() bool {
 		return false
 	}
 	c.pumping = true
+	stacks.enter()
 	c.in.armed = false
 	c.lookAt = 0
 	return true
@@ -59,6 +60,7 @@ func (c *Conn) enterPump() bool {
 func (c *Conn) leavePump() {
 	c.mu.Lock()
 	c.pumping = false
+	stacks.leave()
 	closed := c.closed.Load()
 	c.mu.Unlock()
 	if closed {
@@ -126,7 +128,10 @@ func (p *pump) runStep() bool {
 	if c.wishes.Load() != 0 {
 		c.tend() // a peer that sends may read by now, too
 	}
-	p.done = p.step(p.read)
+	if c.in.armed || c.in.grown || !stacks.run(p) {
+		c.in.grown = true
+		p.done = p.step(p.read)
+	}
 	return p.done || p.err != nil || c.closed.Load()
 }
 

@@ -91,7 +91,7 @@ func (a *authority) config() *tls.Config {
 
 const anySSL = "ssl://127.0.0.1:0"
 
-// handshake is a TLS client over nc. A server that wants a certificate tells only
+// tlsClient is a TLS client over nc. A server that wants a certificate tells only
 // at the first read, so a byte goes to and fro.
 func tlsClient(n *node, nc net.Conn, c *tls.Config) (*tls.Conn, *Conn, error) {
 	tc := tls.Client(nc, c)
@@ -101,18 +101,18 @@ func tlsClient(n *node, nc net.Conn, c *tls.Config) (*tls.Conn, *Conn, error) {
 	if _, err := tc.Write([]byte("?")); err != nil {
 		return nil, nil, err
 	}
-	served := make(chan *Conn, 1)
+	served, failed := make(chan *Conn, 1), make(chan struct{})
 	go func() {
-		c, ok := <-n.conns
-		if !ok || c == nil {
-			return
+		select {
+		case c := <-n.conns:
+			_, _ = c.Write([]byte("!"))
+			served <- c
+		case <-failed:
 		}
-		_, _ = c.Write([]byte("!"))
-		served <- c
 	}()
 	b := make([]byte, 1)
 	if _, err := io.ReadFull(tc, b); err != nil {
-		n.conns <- nil // nobody comes
+		close(failed)
 		return nil, nil, err
 	}
 	s := get(n.t, served)
@@ -356,6 +356,14 @@ func TestReload(t *testing.T) {
 		t.Fatal("the old certificate is gone")
 	}
 	sends(t, old, []byte("connections live on"))
+	a.server("server")
+	swap, err := n.Prepare()
+	if err != nil || serial().Cmp(second) != 0 {
+		t.Fatal("prepared is not swapped", err)
+	}
+	if swap(); serial().Cmp(second) == 0 {
+		t.Fatal("not swapped")
+	}
 }
 
 func TestTLSBehindProxy(t *testing.T) {
@@ -380,25 +388,6 @@ func (p *prefixed) Write(b []byte) (int, error) {
 	n -= len(p.prefix)
 	p.prefix = nil
 	return n, err
-}
-
-// Close does not wait for a TLS peer that does not read.
-func TestTLSCloseDuringWrite(t *testing.T) {
-	a := newAuthority(t)
-	n := open(t, Options{URL: anySSL, TLS: a.server("server")})
-	_, c := n.mustTLS(a.config())
-	ended := make(chan error, 1)
-	go func() {
-		_, err := collect(c, 16, never)
-		ended <- err
-	}()
-	failed := stuck(t, c)
-	_ = c.Close()
-	for _, ch := range []<-chan error{failed, ended} {
-		if err := get(t, ch); !errors.Is(err, net.ErrClosed) {
-			t.Fatal(err)
-		}
-	}
 }
 
 // A write deadline that has passed while nothing was written does not spoil what

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -74,16 +75,18 @@ func TestWebSocket(t *testing.T) {
 			if c.Kind() != kind || (c.TLSState() != nil) != (kind == KindWSS) {
 				t.Fatal(c.Kind(), c.TLSState())
 			}
+			_ = c.SetWriteDeadline(time.Unix(1, 0)) // of an earlier Write; pongs do not mind
 			sends(t, nc, messages)
 			expect(t, c, fragmentsIn)
 			receives(t, nc, []byte("\x8a\x03one\x8a\x00"))
+			_ = c.SetWriteDeadline(time.Time{})
 			want := pattern(100 << 10)
 			wrote := make(chan struct{})
 			go func() {
 				sends(t, c, want)
 				close(wrote)
 			}()
-			if f, err := ws.ReadFrame(nc); err != nil || !bytes.Equal(f.Payload, want) {
+			if f, err := readFrame(nc); err != nil || !bytes.Equal(f.Payload, want) {
 				t.Fatal(f.Header, err)
 			}
 			closes(t, wrote)
@@ -188,6 +191,9 @@ func TestRequests(t *testing.T) {
 
 func TestPathInURL(t *testing.T) {
 	n := open(t, Options{URL: anyWS + "/broker", WebSocket: WSOptions{Path: "/other"}})
+	if want := "ws://" + n.Addr().String() + "/broker"; n.URL() != want {
+		t.Fatal(n.URL(), want)
+	}
 	if _, r := ask(t, n, webSocketRequest("/broker", "")); r.StatusCode != 101 {
 		t.Fatal(r.Status)
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package listen
 
 import (
@@ -34,12 +36,6 @@ func stuck(t *testing.T, c *Conn) <-chan error {
 		return n == 0 && err == nil && full(c)
 	})
 	return failed
-}
-
-func webSocketPair(t testing.TB) (*Conn, *net.TCPConn) {
-	c, peer := pair(t)
-	c.ws = &frames{}
-	return c, peer
 }
 
 func TestWriteDeadline(t *testing.T) {
@@ -134,7 +130,7 @@ func TestFramesOut(t *testing.T) {
 	for _, n := range []int{1, 125, 126, copyBelow, copyBelow + 1, 1<<16 - 1, 1 << 16, 300 << 10} {
 		want := pattern(n)
 		go sends(t, c, want)
-		f, err := ws.ReadFrame(peer)
+		f, err := readFrame(peer)
 		if err != nil || f.Header.OpCode != ws.OpBinary || !f.Header.Fin || f.Header.Masked || !bytes.Equal(f.Payload, want) {
 			t.Fatalf("%d: %+v, %v", n, f.Header, err)
 		}
@@ -159,7 +155,7 @@ func TestPongsOwed(t *testing.T) {
 	last := []byte{999 & 0xFF, 999 >> 8}
 	pongs := 0
 	for {
-		f, err := ws.ReadFrame(peer)
+		f, err := readFrame(peer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,7 +173,7 @@ func TestPongsOwed(t *testing.T) {
 		t.Errorf("%d pongs", pongs)
 	}
 	_ = c.Close()
-	<-failed
+	_ = get(t, failed) // its error is tested elsewhere
 }
 
 // Without a Write at work pongs that do not fit are kept, in order, up to a bound.
@@ -250,7 +246,7 @@ func TestWriteIsAtomic(t *testing.T) {
 	}()
 	pongs := 0
 	for frames := 0; frames < rounds; {
-		f, err := ws.ReadFrame(peer)
+		f, err := readFrame(peer)
 		switch {
 		case err != nil:
 			t.Fatal(err)
@@ -274,4 +270,21 @@ func TestWriteIsAtomic(t *testing.T) {
 	}
 }
 
-func masked(f ws.Frame) []byte { return ws.MustCompileFrame(ws.MaskFrame(f)) }
+// Close does not wait for a TLS peer that does not read.
+func TestTLSCloseDuringWrite(t *testing.T) {
+	a := newAuthority(t)
+	n := open(t, Options{URL: anySSL, TLS: a.server("server")})
+	_, c := n.mustTLS(a.config())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := collect(c, 16, never)
+		ended <- err
+	}()
+	failed := stuck(t, c)
+	_ = c.Close()
+	for _, ch := range []<-chan error{failed, ended} {
+		if err := get(t, ch); !errors.Is(err, net.ErrClosed) {
+			t.Fatal(err)
+		}
+	}
+}

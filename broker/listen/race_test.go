@@ -1,0 +1,6 @@
+//go:build race
+
+package listen
+
+// underRace is when memory is not what it will be.
+const underRace = true
