@@ -18,7 +18,7 @@ func connectionLimit(log *slog.Logger) int {
 		log.Warn("descriptor limit is not known", "error", err)
 		return 0
 	}
-	files := uint64(l.Cur)
+	files := l.Cur
 	if files >= math.MaxInt32 {
 		return 0
 	}

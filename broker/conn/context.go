@@ -9,9 +9,16 @@ import (
 // goneContext is done when the connection is to end.
 type goneContext struct{ c *Conn }
 
+// Deadline implements context.Context.
 func (g goneContext) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (g goneContext) Done() <-chan struct{}       { return g.c.isGone() }
-func (g goneContext) Value(any) any               { return nil }
+
+// Done implements context.Context.
+func (g goneContext) Done() <-chan struct{} { return g.c.isGone() }
+
+// Value implements context.Context.
+func (g goneContext) Value(any) any { return nil }
+
+// Err implements context.Context.
 func (g goneContext) Err() error {
 	if g.c.ended.Load() != nil {
 		return context.Canceled

@@ -30,21 +30,7 @@ func (c *Conn) readPacket(first bool) (h byte, body []byte, n int, err error) {
 	if check() {
 		return h, body, n, bad
 	}
-	err = c.t.Pump(func(read func([]byte) (int, error)) bool {
-		for {
-			if cap(c.partial)-len(c.partial) < firstRead/2 {
-				c.partial = append(make([]byte, 0, firstRead+2*len(c.partial)), c.partial...)
-			}
-			m, err := read(c.partial[len(c.partial):cap(c.partial)])
-			c.partial = c.partial[:len(c.partial)+m]
-			if m > 0 && check() {
-				return true
-			}
-			if err != nil {
-				return false
-			}
-		}
-	})
+	err = c.t.Pump(func(read func([]byte) (int, error)) bool { return c.readFirst(read, check) })
 	switch {
 	case bad != nil:
 		return 0, nil, 0, bad
@@ -56,6 +42,23 @@ func (c *Conn) readPacket(first bool) (h byte, body []byte, n int, err error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return 0, nil, 0, err
+}
+
+// readFirst reads until check has had enough.
+func (c *Conn) readFirst(read func([]byte) (int, error), check func() bool) bool {
+	for {
+		if cap(c.partial)-len(c.partial) < firstRead/2 {
+			c.partial = append(make([]byte, 0, firstRead+2*len(c.partial)), c.partial...)
+		}
+		m, err := read(c.partial[len(c.partial):cap(c.partial)])
+		c.partial = c.partial[:len(c.partial)+m]
+		if m > 0 && check() {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+	}
 }
 
 // took drops a packet that readPacket read.

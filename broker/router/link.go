@@ -46,7 +46,7 @@ func (l *Link) AppendPublish(dst []byte, e *session.Entry, id message.PacketID, 
 	f := message.Form{Version: l.Version, QoS: e.QoS, Retain: e.Retain, Dup: dup, SubIDs: e.SubIDs, Now: now}
 	// A frame that waits for a commit may leave behind one that was encoded later,
 	// so it must not be the one that establishes an alias.
-	if l.AliasMax > 0 && !(e.QoS == 2 && l.client.sess.Persistent()) {
+	if l.AliasMax > 0 && (e.QoS < 2 || !l.client.sess.Persistent()) {
 		f.Alias, f.Known = l.alias(e.Msg.Topic)
 	}
 	if (l.MaxPacket > 0 || len(e.Msg.Payload) > message.MaxLen/2) && f.Len(e.Msg) > l.maxLen() {

@@ -56,23 +56,6 @@ func (g *registry) put(c *Client) {
 	s.byID[c.ID] = c
 }
 
-// each calls f for every client, outside the registry's locks. It is for rare
-// things: a stop, a reload; never for anything periodic.
-func (g *registry) each(f func(*Client)) {
-	for i := range g.shards {
-		s := &g.shards[i]
-		s.mu.Lock()
-		list := make([]*Client, 0, len(s.byID))
-		for _, c := range s.byID {
-			list = append(list, c)
-		}
-		s.mu.Unlock()
-		for _, c := range list {
-			f(c)
-		}
-	}
-}
-
 // gates serialise the connects of one client id: whoever is inside has taken the
 // old connection's place before the next one looks.
 type gates struct {
