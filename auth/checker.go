@@ -1,0 +1,4 @@
+package auth
+
+// attempt is one login that a Checker judges.
+type attempt struct{}
