@@ -248,10 +248,14 @@ func TestQueueLimits(t *testing.T) {
 	t.Run("session expiry is capped and told", func(t *testing.T) {
 		t.Parallel()
 		b := Node(t, func(c *config.Config) { c.Session.MaxExpiry = config.Duration(10 * time.Second) })
-		for asked, want := range map[int]int{5: 5, 10: 10, 11: 10, 0xFFFFFFFF: 10} {
-			_, ack := b.TryConnect(t, Connect{Props: [][]byte{Prop(PSessionExpiry, U32(asked))}})
-			if got := ack.Props.Num(PSessionExpiry, asked); got != want {
-				t.Errorf("asked for %d: got %d, want %d", asked, got, want)
+		never := []byte{0xFF, 0xFF, 0xFF, 0xFF}
+		for _, c := range []struct {
+			asked []byte
+			want  int
+		}{{U32(5), 5}, {U32(10), 10}, {U32(11), 10}, {never, 10}} {
+			_, ack := b.TryConnect(t, Connect{Props: [][]byte{Prop(PSessionExpiry, c.asked)}})
+			if got := ack.Props.Num(PSessionExpiry, c.want); got != c.want || !ack.Props.Has(PSessionExpiry) && c.want == 10 && c.asked[3] != 10 {
+				t.Errorf("asked for % x: got %v, want %d", c.asked, ack, c.want)
 			}
 		}
 	})

@@ -122,7 +122,9 @@ func TestStatements(t *testing.T) {
 			t.Errorf("%s is listed twice", l.id)
 		}
 		known[l.id] = true
-		checkLine(t, l, tests[l.id])
+		for _, p := range checkLine(l, tests[l.id]) {
+			t.Error(p)
+		}
 	}
 	for id, in := range tests {
 		if !known[id] {
@@ -132,25 +134,55 @@ func TestStatements(t *testing.T) {
 	summary(t, lines)
 }
 
-func checkLine(t *testing.T, l line, tests []string) {
-	t.Helper()
+// checkLine compares a line of the list with the tests that name its statement.
+func checkLine(l line, tests []string) (problems []string) {
+	fail := func(format string, args ...any) {
+		problems = append(problems, l.id+": "+fmt.Sprintf(format, args...))
+	}
 	switch l.who {
 	case "broker", "both":
 		if l.cover != cover(tests) && (l.reason() == "" || len(tests) > 0) {
-			t.Errorf("%s: the list says %q, the tests say %q (-update writes it)", l.id, l.cover, cover(tests))
+			fail("the list says %q, the tests say %q (-update writes it)", l.cover, cover(tests))
 		}
 		if len(tests) == 0 && l.reason() == "" {
-			t.Errorf("%s has no test and no reason why", l.id)
+			fail("no test and no reason why")
 		}
 	case "client":
 		if l.cover != "-" || len(tests) > 0 {
-			t.Errorf("%s binds clients only, and has %q and tests %v", l.id, l.cover, tests)
+			fail("binds clients only, and has %q and tests %v", l.cover, tests)
 		}
 	default:
-		t.Errorf("%s: applies to %q, want broker, client or both", l.id, l.who)
+		fail("applies to %q, want broker, client or both", l.who)
 	}
 	if l.says == "" {
-		t.Errorf("%s says nothing", l.id)
+		fail("says nothing")
+	}
+	return problems
+}
+
+// The comparison must be able to fail.
+func TestStatementsAreCompared(t *testing.T) {
+	t.Parallel()
+	tests := []string{"TestB", "TestA", "TestA"}
+	for _, c := range []struct {
+		l     line
+		tests []string
+		want  int
+	}{
+		{line{"good", "broker", "x", "TestA, TestB"}, tests, 0},
+		{line{"reason", "both", "x", "uncovered: because"}, nil, 0},
+		{line{"client", "client", "x", "-"}, nil, 0},
+		{line{"another test", "broker", "x", "TestC"}, tests, 1},
+		{line{"a test is gone", "broker", "x", "TestA"}, nil, 2},
+		{line{"no reason", "broker", "x", "uncovered: "}, nil, 2},
+		{line{"a reason and a test", "broker", "x", "uncovered: because"}, tests, 1},
+		{line{"client with a test", "client", "x", "-"}, tests, 1},
+		{line{"nobody", "nobody", "x", "-"}, nil, 1},
+		{line{"silent", "client", "", "-"}, nil, 1},
+	} {
+		if got := checkLine(c.l, c.tests); len(got) != c.want {
+			t.Errorf("%s: got %q, want %d problems", c.l.id, got, c.want)
+		}
 	}
 }
 

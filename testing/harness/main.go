@@ -27,6 +27,7 @@ func Main(m goleak.TestingM) {
 
 type stopAfter struct{ m goleak.TestingM }
 
+// Run implements goleak.TestingM.
 func (s stopAfter) Run() int {
 	code := s.m.Run()
 	if err := stopShared(); err != nil && code == 0 {
