@@ -44,6 +44,7 @@ type Output struct {
 	bulk     bool          // the last block written was not a small one
 	flushing bool          // the flusher runs
 	closed   bool          // by Close or a failed write
+	last     bool          // Last was called
 	waiting  bool          // somebody wants to hear when there is room again
 	idle     chan struct{} // closed when nothing is left to write; nil while nobody waits
 
@@ -82,9 +83,19 @@ func (o *Output) Begin() []byte {
 	return o.cur.b
 }
 
-// End takes the appended buffer back, unlocks, and has it written. After Close, or a
-// failed write, it is dropped.
-func (o *Output) End(buf []byte) {
+// End takes the appended buffer back, unlocks, and has it written. After Close, Last
+// or a failed write, it is dropped.
+func (o *Output) End(buf []byte) { o.end(buf, false) }
+
+// Last appends p, and nothing after it: it is the last packet of the connection
+// [MQTT-3.14.4-1].
+func (o *Output) Last(p []byte) { o.end(append(o.Begin(), p...), true) }
+
+func (o *Output) end(buf []byte, last bool) {
+	if o.last {
+		buf = o.cur.b
+	}
+	o.last = o.last || last
 	o.size.Add(int64(len(buf) - len(o.cur.b)))
 	o.cur.b = buf
 	if len(buf) == 0 {
