@@ -50,12 +50,18 @@ func (d *door) init() {
 	d.sweepAddr, d.sweepID = sweepFrom, sweepFrom
 }
 
-// open counts a connection of an address; close must follow. It answers the reason
-// code and the rule that refuse it.
-func (d *door) open(a netip.Addr, set *AdmitSettings, now time.Time) (code byte, rule string) {
+// open answers the reason code and the rule that refuse a connection of an address. If
+// it says that it counted the connection, close must follow.
+func (d *door) open(a netip.Addr, set *AdmitSettings, now time.Time) (code byte, rule string, counted bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if a.IsValid() && (set.PerAddress > 0 || set.RatePerAddress > 0) {
+	counted = a.IsValid() && (set.PerAddress > 0 || set.RatePerAddress > 0)
+	code, rule = d.judgeLocked(a, counted, set, now)
+	return code, rule, counted
+}
+
+func (d *door) judgeLocked(a netip.Addr, counted bool, set *AdmitSettings, now time.Time) (code byte, rule string) {
+	if counted {
 		e := d.addresses[a]
 		if e == nil {
 			d.sweepAddresses(set, now)
@@ -81,9 +87,6 @@ func (d *door) open(a netip.Addr, set *AdmitSettings, now time.Time) (code byte,
 }
 
 func (d *door) close(a netip.Addr) {
-	if !a.IsValid() {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if e := d.addresses[a]; e != nil {
@@ -105,8 +108,19 @@ func (d *door) sweepAddresses(set *AdmitSettings, now time.Time) {
 	d.sweepAddr = max(sweepFrom, 2*len(d.addresses))
 }
 
-// connects counts a connect of a client id. It reports whether the id is banned for
-// connecting too often.
+// banned reports whether a client id is banned for connecting too often.
+func (d *door) banned(id string, set *AdmitSettings, now time.Time) bool {
+	if set.FlapConnects <= 0 {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.clients[id]
+	return f != nil && now.Before(f.until)
+}
+
+// connects counts a connect of a client id, once it is known whose it is: nobody else
+// can have it banned. It reports whether it is banned now.
 func (d *door) connects(id string, set *AdmitSettings, now time.Time) (banned bool) {
 	if set.FlapConnects <= 0 {
 		return false

@@ -25,11 +25,11 @@ func (c *Conn) close() {
 		c.lost("connection lost")
 		e = c.ended.Load()
 	}
-	if !e.peer && c.connected && c.version >= 5 {
-		c.sendDisconnect(e)
-	}
 	if c.connected {
 		c.leaveSession(e)
+	}
+	if !e.peer && c.connected && c.version >= 5 {
+		c.sendDisconnect(e)
 	}
 	if !e.peer {
 		c.lastWords()
@@ -46,7 +46,7 @@ func (c *Conn) sendDisconnect(e *ending) {
 	if e.code == codeShuttingDown {
 		ref = c.set.ServerReference
 	}
-	c.out.End(wire.AppendDisconnect(c.out.Begin(), e.code, reason, ref, c.maxPacketOut))
+	c.out.Last(wire.AppendDisconnect(nil, e.code, reason, ref, c.maxPacketOut))
 	c.s.batchSent(wire.TypeDisconnect)
 }
 

@@ -80,6 +80,7 @@ type Conn struct {
 
 	version      byte
 	connected    bool
+	counted      bool // by address
 	bulk         bool // the last step read much
 	deep         bool // the stack has grown
 	stalled      bool // the park is full: nothing is read
@@ -106,12 +107,12 @@ func (s *Server) Serve(t Transport) {
 		return
 	}
 	addr := t.RemoteAddr().Addr()
-	code, rule := s.door.open(addr, &c.set.Admit, s.now())
+	code, rule, counted := s.door.open(addr, &c.set.Admit, s.now())
+	c.counted = counted
 	c.lastRead = s.instant()
 	if !c.handshake(code, rule) {
 		c.close()
-		s.door.close(addr)
-		s.leave(c)
+		c.leave()
 		return
 	}
 	go c.read()
@@ -127,7 +128,14 @@ func (c *Conn) read() {
 		return
 	}
 	c.close()
-	c.s.door.close(c.t.RemoteAddr().Addr())
+	c.leave()
+}
+
+// leave takes the connection out of what counts them.
+func (c *Conn) leave() {
+	if c.counted {
+		c.s.door.close(c.t.RemoteAddr().Addr())
+	}
 	c.s.leave(c)
 }
 

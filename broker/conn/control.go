@@ -100,6 +100,9 @@ func (c *Conn) reauthenticate(pk *wire.Packet) {
 		c.end(answer.Code, answer.Why)
 		return
 	}
+	if answer.Code == codeSuccess {
+		c.s.router.IdentityChanged()
+	}
 	c.out.End(wire.AppendAuth(c.out.Begin(), answer.Code, answer.Method, answer.Data, "", c.maxPacketOut))
 	c.scratch.count.Out.Packet(wire.TypeAuth, 2)
 }

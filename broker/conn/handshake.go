@@ -102,7 +102,7 @@ func (c *Conn) connect(ctx context.Context, pk *wire.Packet) bool {
 	if assigned {
 		c.hook.SetID(id)
 	}
-	if c.s.door.connects(id, &c.set.Admit, c.s.now()) {
+	if c.s.door.banned(id, &c.set.Admit, c.s.now()) {
 		return c.reject(codeBanned, "limits.flapping")
 	}
 	if c.s.has.Connect {
@@ -113,6 +113,9 @@ func (c *Conn) connect(ctx context.Context, pk *wire.Packet) bool {
 	answer := c.authenticate(ctx, pk)
 	if answer.Code != codeSuccess {
 		return c.ended.Load() == nil && c.reject(answer.Code, answer.Why)
+	}
+	if c.s.door.connects(c.hook.ID(), &c.set.Admit, c.s.now()) {
+		return c.reject(codeBanned, "limits.flapping")
 	}
 	q := router.ConnectRequest{ID: router.ClientID(c.hook.ID()), Clean: pk.Connect.Clean, Link: c.newLink(pk)}
 	who := c.hook.Identity()

@@ -51,8 +51,10 @@ func (c *Conn) loop() {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			c.timedOut()
 		case errors.Is(err, io.EOF):
+			c.finishPark()
 			c.lost("connection closed by the client")
 		default:
+			c.finishPark()
 			c.lost("connection lost")
 		}
 	}

@@ -75,6 +75,20 @@ func (c *Conn) unpark() {
 	c.rate()
 }
 
+// finishPark deals with what a client sent before its stream ended, a DISCONNECT
+// perhaps, as acknowledgements make room.
+func (c *Conn) finishPark() {
+	for c.parked() && c.ended.Load() == nil {
+		if !c.mayUnpark() {
+			select {
+			case <-*c.resume.Load():
+			case <-c.isGone():
+			}
+		}
+		c.again()
+	}
+}
+
 // wake makes the reader look at what it has parked. Any goroutine may call it.
 func (c *Conn) wake() {
 	ch := c.resume.Load()

@@ -164,6 +164,9 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 	c.mu.Lock()
 	c.stopClocksLocked()
 	c.clean = false
+	if res.Present && r.has.ACL && !sameRules(c.hook, l.Hook) {
+		r.IdentityChanged()
+	}
 	c.hook = l.Hook
 	c.head = store.Session{
 		ID: q.ID, User: q.User, HasUser: q.HasUser, Epoch: c.head.Epoch + 1, Version: l.Version, Expiry: res.Expiry, Will: q.Will,
@@ -188,6 +191,12 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 	c.live.Store(l)
 	c.pumpLocked(nil)
 	return nil
+}
+
+// sameRules reports whether two connections of a client are certainly judged alike.
+func sameRules(a, b *hooks.Client) bool {
+	x, y := a.Identity(), b.Identity()
+	return x.Same(&y) && len(x.Groups)+len(y.Groups) == 0 && x.Rules == nil && y.Rules == nil
 }
 
 // commitHeadLocked commits the session's head with what else was recorded.

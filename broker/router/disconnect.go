@@ -13,7 +13,7 @@ type DisconnectRequest struct {
 	Will      bool   // the will is to be sent: no DISCONNECT 0x00 came
 	HasExpiry bool   // MQTT 5 DISCONNECT with a Session Expiry Interval
 	Expiry    uint32 // seconds
-	Stopping  bool   // the server stops: wills and sessions are left as they are
+	Stopping  bool   // the server stops: a will that its session's record keeps is left to the next start
 }
 
 // Disconnect ends a connection that Connect accepted; once for each. It answers
@@ -36,7 +36,7 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	switch {
 	case !q.Will:
 		c.head.Will = nil
-	case !q.Stopping:
+	case !q.Stopping || ended || !r.Settings().Durable:
 		send = c.startWillLocked(ended || c.clean)
 	}
 	if !ended {

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/hooks"
 )
 
@@ -20,6 +21,8 @@ type events struct {
 	done  chan struct{}
 	once  sync.Once
 
+	lost *stats.Counter // events that were not told
+
 	slow bool           // what falls due asks hooks
 	due  sync.WaitGroup // of aside
 }
@@ -31,7 +34,7 @@ type event struct {
 
 func newEvents(r *Router) *events {
 	h := &r.has
-	e := &events{done: make(chan struct{}), slow: h.ACL || h.Will || h.WillSent || h.ClientExpired}
+	e := &events{done: make(chan struct{}), lost: &r.stats.EventsLost, slow: h.ACL || h.Will || h.WillSent || h.ClientExpired}
 	if !r.has.PublishDropped {
 		close(e.done)
 		return e
@@ -53,6 +56,7 @@ func (e *events) dropped(h *hooks.Client, m *message.Message) {
 	select {
 	case e.queue <- event{h, m}:
 	default:
+		e.lost.Inc()
 	}
 }
 

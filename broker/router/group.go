@@ -293,6 +293,10 @@ func (mb *member) entry(m *message.Message, qos byte) session.Entry {
 func (g *Group) pushLocked(m *message.Message) {
 	lim := g.r.Settings().Queue
 	size := int64(m.Size())
+	if lim.Bytes > 0 && size > lim.Bytes {
+		g.r.stats.Drop(stats.DropQueueFull, 1)
+		return
+	}
 	for len(g.queue) > 0 && (over(len(g.queue)+1, lim.Messages) || lim.Bytes > 0 && g.bytes+size > lim.Bytes) {
 		g.r.stats.Drop(stats.DropQueueFull, 1)
 		if lim.Overflow != session.DropOldest {
@@ -313,18 +317,32 @@ func (g *Group) pop(now int64, may func(*message.Message) bool) *message.Message
 	for len(g.queue) > 0 {
 		m := g.queue[0]
 		expired := m.Expired(now)
-		if !expired && may != nil && !may(m) {
+		refused := !expired && may != nil && !may(m)
+		if refused && g.somebodyMayLocked(m) {
 			return nil
 		}
 		g.queue[0], g.queue = nil, g.queue[1:]
 		g.bytes -= int64(m.Size())
-		if !expired {
+		switch {
+		case expired:
+			g.r.stats.Drop(stats.DropExpired, 1)
+		case refused:
+			g.r.stats.Drop(stats.DropACL, 1)
+		default:
 			return m
 		}
-		g.r.stats.Drop(stats.DropExpired, 1)
 	}
 	g.queue = nil
 	return nil
+}
+
+// somebodyMayLocked reports whether a member may have m, as far as it can be asked
+// without the member's lock; one that is away may.
+func (g *Group) somebodyMayLocked(m *message.Message) bool {
+	return slices.ContainsFunc(g.members, func(mb *member) bool {
+		l := mb.c.live.Load()
+		return l == nil || mb.mayRead(l.Hook, m)
+	})
 }
 
 // pullGroupsLocked fills the client from the queues of its groups. It reports

@@ -49,7 +49,7 @@ func (p *Publisher) routeFor(name []byte) *route {
 		}
 		p.last = rt
 	}
-	if rt.rules != p.r.hooks.Generation() {
+	if rt.rules != p.r.rules() {
 		p.judge(rt)
 		p.match(rt)
 	}
@@ -82,7 +82,7 @@ func (p *Publisher) makeRoute(name string) *route {
 // judge asks whether the connection may publish to a topic.
 func (p *Publisher) judge(rt *route) {
 	r := p.r
-	rt.rules = r.hooks.Generation()
+	rt.rules = r.rules()
 	rt.each, rt.rule = false, "topic name refused"
 	if rt.code = r.judgeTopic(rt.name); rt.code != codeSuccess {
 		return

@@ -43,6 +43,7 @@ type Settings struct {
 	DelayedMax       time.Duration
 	DelayedCount     int
 	WillGrace        time.Duration
+	Durable          bool        // the store outlives the process
 	OverLimit        func() bool // memory above its high watermark: QoS 0 is shed; nil is never
 }
 
@@ -79,6 +80,8 @@ type Router struct {
 	sys       sys
 	events    *events
 
+	identities atomic.Uint64 // changes when a session's or connection's identity does
+
 	run uint64        // first half of this process's message ids
 	seq atomic.Uint64 // second half
 }
@@ -107,6 +110,13 @@ func (r *Router) Configure(s Settings) { r.set.Store(&s) }
 
 // Settings returns those in force; not to be changed.
 func (r *Router) Settings() *Settings { return r.set.Load() }
+
+// rules changes whenever a decision that was made before may not hold any more.
+func (r *Router) rules() uint64 { return r.hooks.Generation() + r.identities.Load() }
+
+// IdentityChanged makes the router forget what it knows of who may do what: a
+// connection acts as somebody else, or by other rules.
+func (r *Router) IdentityChanged() { r.identities.Add(1) }
 
 // nextID names a message.
 func (r *Router) nextID() message.ID { return message.ID{Run: r.run, Seq: r.seq.Add(1)} }

@@ -47,7 +47,7 @@ func (r *Router) sysTick(interval time.Duration) {
 		r.say("load/"+loadTopics[i].topic+"/5min", strconv.FormatFloat(l.Five, 'f', 2, 64))
 		r.say("load/"+loadTopics[i].topic+"/15min", strconv.FormatFloat(l.Fifteen, 'f', 2, 64))
 	}
-	r.due.Add(now.Add(interval), func() { r.sysTick(interval) })
+	r.due.Add(now.Add(interval), func() { r.events.aside(func() { r.sysTick(interval) }) })
 }
 
 func (r *Router) sayHeap() {

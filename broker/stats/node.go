@@ -55,6 +55,7 @@ type Node struct {
 	Delayed             Gauge // $delayed messages waiting
 	Wills               Gauge // wills waiting for their delay
 	ExpiredSessions     Counter
+	EventsLost          Counter // drops that a slow hook was not told of
 	Takeovers           Counter
 
 	_ pad
