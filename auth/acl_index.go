@@ -141,10 +141,10 @@ func (t *tree) add(r ref, f *filter, allow bool) {
 	for i := range f.levels {
 		l := &f.levels[i]
 		switch {
-		case l.kind == hash, l.kind == template && !allow:
+		case l.kind == levelHash, l.kind == levelTemplate && !allow:
 			n.hash = append(n.hash, r)
 			return
-		case l.kind == literal:
+		case l.kind == levelLiteral:
 			n = n.below(l.text, r.rule)
 		default:
 			if n.plus == nil {
@@ -164,7 +164,7 @@ func (f *filter) anyName(allow bool) bool {
 		return true
 	}
 	first := &f.levels[0]
-	return first.kind == template && (!allow || first.parts[0].hole == 0)
+	return first.kind == levelTemplate && (!allow || first.parts[0].hole == 0)
 }
 
 func (n *node) below(name string, rule int32) *node {

@@ -40,10 +40,10 @@ const (
 type levelKind byte
 
 const (
-	literal  levelKind = iota
-	template           // with placeholders
-	plus
-	hash
+	levelLiteral  levelKind = iota
+	levelTemplate           // with placeholders
+	levelPlus
+	levelHash
 )
 
 // level is one level of a filter.
@@ -155,7 +155,7 @@ func (p *pattern) relates(rel relation, s string) bool {
 }
 
 func (p *pattern) leadingWildcard() bool {
-	return len(p.levels) > 0 && p.levels[0].kind >= plus
+	return len(p.levels) > 0 && p.levels[0].kind >= levelPlus
 }
 
 func (p *pattern) matches(rest string) bool {
@@ -163,14 +163,14 @@ func (p *pattern) matches(rest string) bool {
 	more := true
 	for i := range p.levels {
 		l := &p.levels[i]
-		if l.kind == hash {
+		if l.kind == levelHash {
 			return true
 		}
 		if !more {
 			return false
 		}
 		name, rest, more = strings.Cut(rest, "/")
-		if l.kind != plus && !l.is(name, &p.values) {
+		if l.kind != levelPlus && !l.is(name, &p.values) {
 			return false
 		}
 	}
@@ -184,7 +184,7 @@ func (p *pattern) covers(rest string) bool {
 	more := true
 	for i := range p.levels {
 		l := &p.levels[i]
-		if l.kind == hash {
+		if l.kind == levelHash {
 			return true
 		}
 		if !more {
@@ -193,7 +193,7 @@ func (p *pattern) covers(rest string) bool {
 		if name, rest, more = strings.Cut(rest, "/"); name == "#" {
 			return false
 		}
-		if l.kind != plus && (name == "+" || !l.is(name, &p.values)) {
+		if l.kind != levelPlus && (name == "+" || !l.is(name, &p.values)) {
 			return false
 		}
 	}
@@ -208,7 +208,7 @@ func (p *pattern) overlaps(rest string) bool {
 	more := true
 	for i := range p.levels {
 		l := &p.levels[i]
-		if l.kind == hash {
+		if l.kind == levelHash {
 			return true
 		}
 		if !more {
@@ -217,7 +217,7 @@ func (p *pattern) overlaps(rest string) bool {
 		if name, rest, more = strings.Cut(rest, "/"); name == "#" {
 			return true
 		}
-		if l.kind != plus && name != "+" && !l.is(name, &p.values) {
+		if l.kind != levelPlus && name != "+" && !l.is(name, &p.values) {
 			return false
 		}
 	}
@@ -231,14 +231,14 @@ func (p *pattern) beginsDollar() bool {
 		return false
 	}
 	l := &p.levels[0]
-	return strings.HasPrefix(l.text, "$") || l.kind == template && strings.HasPrefix(l.parts[0].text, "$")
+	return strings.HasPrefix(l.text, "$") || l.kind == levelTemplate && strings.HasPrefix(l.parts[0].text, "$")
 }
 
 func wildcardFirst(s string) bool { return s != "" && (s[0] == '+' || s[0] == '#') }
 
 // is reports whether a literal or template is the level of a name.
 func (l *level) is(name string, v *values) bool {
-	if l.kind == literal {
+	if l.kind == levelLiteral {
 		return name == l.text
 	}
 	for _, p := range l.parts {
@@ -288,9 +288,9 @@ func compileFilter(s string, known holes) (filter, error) {
 	for i, name := range names {
 		switch {
 		case name == "+":
-			f.levels[i].kind = plus
+			f.levels[i].kind = levelPlus
 		case name == "#" && i == len(names)-1:
-			f.levels[i].kind = hash
+			f.levels[i].kind = levelHash
 		case strings.Contains(name, "#"):
 			return filter{}, errTopicHash
 		case strings.Contains(name, "+"):
@@ -332,7 +332,7 @@ func compileLevel(name string, known holes) level {
 	if rest != "" {
 		parts = append(parts, part{text: rest})
 	}
-	return level{parts: parts, kind: template}
+	return level{parts: parts, kind: levelTemplate}
 }
 
 func holeOf(c byte) holes {
