@@ -1,0 +1,131 @@
+package disk
+
+import (
+	"fmt"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// session is what the committer knows of a session. It owns all of it.
+type session struct {
+	id message.ClientID
+
+	// As admitted: what will be when everything before the next batch is written.
+	exists bool
+	epoch  message.Epoch
+	held   *held  // batches that linger
+	listed bool   // it is in the committer's list of those that hold
+	round  uint64 // the round in which it last had a ready batch
+
+	// As written, the group under way included.
+	n     number
+	has   bool // it has a head
+	dirty bool // figures are not on disk as they are here
+	figures
+	counted store.Queue // its part in the store's totals
+	t       *touch      // its part of the group under way
+}
+
+// check refuses a batch that cannot be applied as a whole.
+func check(b *store.Batch) error {
+	for i := range b.Ops {
+		op := &b.Ops[i]
+		ofNode, lacks := false, false
+		switch op.Kind {
+		case store.KindSession:
+			lacks = op.Session == nil
+		case store.KindSubscription:
+			lacks = op.Sub == nil
+		case store.KindEntry:
+			lacks = op.Entry.Msg == nil
+		case store.KindState, store.KindReceived:
+		case store.KindCursor:
+			lacks = op.Cursor == nil
+		case store.KindRetained, store.KindDelayed, store.KindGroupEntry:
+			ofNode, lacks = true, op.Msg == nil
+		default:
+			return fmt.Errorf("disk store: operation %d has unknown kind %d", i, op.Kind)
+		}
+		if ofNode != (b.Client == "") {
+			return fmt.Errorf("disk store: operation %d of kind %d is of another owner", i, op.Kind)
+		}
+		if lacks && !op.Delete {
+			return fmt.Errorf("disk store: operation %d of kind %d has nothing to write", i, op.Kind)
+		}
+	}
+	return nil
+}
+
+// heads looks through the operations on the session itself.
+func heads(ops []store.Op) (lastEnd int, begins bool, any bool) {
+	lastEnd = -1
+	for i := range ops {
+		if ops[i].Kind != store.KindSession {
+			continue
+		}
+		any = true
+		if begins = !ops[i].Delete; !begins {
+			lastEnd = i
+		}
+	}
+	return lastEnd, begins, any
+}
+
+// epochAfter is the fence after b.
+func epochAfter(b *store.Batch) message.Epoch {
+	e := b.Epoch
+	for i := range b.Ops {
+		switch op := &b.Ops[i]; {
+		case op.Kind != store.KindSession:
+		case op.Delete:
+			e = 0
+		default:
+			e = max(e, op.Session.Epoch)
+		}
+	}
+	return e
+}
+
+// admit decides whether w passes, by everything that was admitted before it.
+func (c *committer) admit(w *work) {
+	if w.err = check(w.b); w.err != nil {
+		return
+	}
+	if c.eng == nil {
+		w.err = ErrBroken
+		return
+	}
+	s := c.sessions[w.b.Client]
+	w.s = s
+	if w.err = c.guard.admit(w.b, s != nil && s.exists); w.err != nil || w.b.Client == "" {
+		return
+	}
+	_, begins, any := heads(w.b.Ops)
+	if s == nil {
+		if !any && len(w.b.Ops) > 0 {
+			w.err = store.ErrNotFound
+			return
+		}
+		if !begins {
+			return // there is nothing to delete
+		}
+		s = &session{id: w.b.Client}
+		c.sessions[s.id], w.s = s, s
+	}
+	switch {
+	case !s.exists && !any && len(w.b.Ops) > 0:
+		w.err = store.ErrNotFound
+	case w.b.Epoch < s.epoch:
+		w.err = store.ErrFenced
+	default:
+		if any {
+			s.exists = begins
+		}
+		if s.exists {
+			s.epoch = epochAfter(w.b)
+		} else {
+			s.epoch = 0
+		}
+	}
+}
