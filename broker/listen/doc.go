@@ -23,8 +23,9 @@
 //   - [Conn.Close] and [Conn.Shutdown] never block, not even on a peer that does
 //     not read, and may be called from within a step. (Where the system has only
 //     blocking writes, TLS and WebSocket may take 50 ms for their last words.)
-//   - A Write is not mixed with pongs, close frames or TLS's own messages, and
-//     nobody who has one of those to send waits for a Write.
+//   - A Write is not mixed with pongs, close frames or TLS's own messages. Nobody
+//     who has one of those to send waits for a Write, but for a reader whose peer
+//     changes its TLS keys: it waits as long as the write deadline allows.
 //   - A bad certificate at [Listener.Reload] changes nothing.
 //
 // # Reading
@@ -36,7 +37,7 @@
 // though: the poller is edge triggered, and an end of stream or a reset that came
 // with the last bytes was told together with them and will not be told again. So
 // before it waits, Pump looks at the socket, without buffer; a busy connection is
-// looked at only every lookInterval, by a read deadline of its own (look_unix.go).
+// looked at only every lookInterval, by a read deadline of its own (look.go).
 //
 // crypto/tls and the WebSocket layer read through the same non-blocking read:
 // ErrWouldBlock is a temporary error to both, after which they go on.

@@ -168,17 +168,20 @@ func TestEndThatCameWithTheLastBytes(t *testing.T) {
 // A busy connection, which is not looked at before each wait, ends too.
 func TestEndOfBusyConnection(t *testing.T) {
 	c, peer := pair(t)
-	ended := make(chan error, 1)
-	seen := make(chan struct{})
-	armed := make(chan struct{})
+	ended, steps := make(chan error, 1), make(chan bool)
 	go func() {
 		p := make([]byte, 1<<10)
-		told := false
+		busy := false
 		ended <- c.Pump(func(read func([]byte) (int, error)) bool {
-			if c.in.armed && !told {
-				told = true
-				close(armed)
-				<-seen // the last byte and the end are there
+			if !busy {
+				if n, _ := read(p); n == 0 {
+					return false // nothing has come
+				}
+				busy = c.in.armed
+				steps <- busy
+				if busy {
+					<-steps // the last byte and the end are there
+				}
 			}
 			for {
 				if _, err := read(p); err != nil {
@@ -187,17 +190,12 @@ func TestEndOfBusyConnection(t *testing.T) {
 			}
 		})
 	}()
-	for busy := true; busy; {
+	for busy := false; !busy; busy = get(t, steps) {
 		sends(t, peer, []byte("x"))
-		select {
-		case <-armed:
-			busy = false
-		default:
-		}
 	}
 	sends(t, peer, []byte("last"))
 	_ = peer.Close()
-	close(seen)
+	steps <- true
 	if err := get(t, ended); err != io.EOF {
 		t.Fatal(err)
 	}
