@@ -317,7 +317,13 @@ func TestAliasesAreOfTheConnection(t *testing.T) {
 }
 
 func TestRefusedAndUnroutedPublishes(t *testing.T) {
-	bothStores(t, func(s *setup) { s.NoMatchCode = true; s.CheckFormat = true; s.MaxLevels = 3; s.MaximumQoS = 1; s.RetainAvailable = false }, func(g *rig) {
+	bothStores(t, func(s *setup) {
+		s.NoMatchCode = true
+		s.CheckFormat = true
+		s.MaxLevels = 3
+		s.MaximumQoS = 1
+		s.RetainAvailable = false
+	}, func(g *rig) {
 		p := g.connect("p", dial{})
 		old := g.connect("old", dial{version: 4})
 		p.publish("t", "x", 1)
