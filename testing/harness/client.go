@@ -351,3 +351,6 @@ func (c *Client) Try() (Packet, error) {
 	}
 	return p, err
 }
+
+// Waiting is how many PUBLISH packets were kept for Next.
+func (c *Client) Waiting() int { return len(c.strays) }
