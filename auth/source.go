@@ -27,8 +27,10 @@ type Recaller interface {
 
 // Decoy is a [Source] whose Check costs more for those it knows. Spend costs as
 // much as a wrong password, so that the time of a denial does not tell who is known.
+// An error is one that a wrong password could have met, such as [ErrBusy]; it must
+// then be answered in the same way, see [DeniedBy].
 type Decoy interface {
-	Spend(ctx context.Context, c Credentials)
+	Spend(ctx context.Context, c Credentials) error
 }
 
 // Credentials is what a connection shows of itself. Printing it shows no password.
@@ -48,7 +50,7 @@ type Credentials struct {
 	HasUser     bool
 	HasPassword bool
 
-	attempt *attempt // what the Checker knows of it; nil outside of one
+	backoff *Backoff // nil outside of a Checker
 }
 
 // String is the credentials without the password.
@@ -90,6 +92,7 @@ func (o Outcome) String() string {
 
 // Reason codes of a denial (MQTT 5 section 3.2.2.2).
 const (
+	CodeUnspecified    byte = 0x80
 	CodeBadCredentials byte = 0x86 // the user name or password is wrong
 	CodeNotAuthorized  byte = 0x87
 	CodeUnavailable    byte = 0x88 // what must be asked does not answer
@@ -107,6 +110,8 @@ type Answer struct {
 	Outcome Outcome
 	// Code is the reason code of a denial.
 	Code byte
+
+	backedOff bool // not judged, because of failures before
 }
 
 // Allowed is the answer that a connection is id.
