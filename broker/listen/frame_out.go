@@ -93,14 +93,15 @@ func (c *Conn) writeBelow(p []byte) (int, error) {
 func (c *Conn) pong(payload []byte) {
 	c.mu.Lock()
 	c.ws.pong = payload
+	c.wishes.Or(wishPong) // under mu, so that payload and wish go together
 	c.mu.Unlock()
-	c.wish(wishPong)
+	c.tend()
 }
 
 // sendPong is called with wmu held.
 func (c *Conn) sendPong() {
-	c.wishes.And(^wishPong)
 	c.mu.Lock()
+	c.wishes.And(^wishPong)
 	p := c.ws.pong
 	c.ws.pong = nil
 	c.mu.Unlock()
