@@ -16,8 +16,9 @@ import (
 	. "github.com/skeinmq/skein/testing/harness"
 )
 
-// childEnv makes the test binary a broker with few descriptors: "derived" lets it
-// find its connection limit, "exceeded" gives it one that it cannot reach.
+// childEnv makes the test binary a broker in a process of its own: "derived" has few
+// descriptors and finds its connection limit, "exceeded" has few and a limit that it
+// cannot reach, "all" has what there are.
 const childEnv = "SKEIN_TEST_CHILD"
 
 const (
@@ -37,15 +38,17 @@ func descriptors() int {
 	return int(l.Cur)
 }
 
-// TestChildBroker is no test: it is the broker of TestDescriptors, in a process of
-// its own. It ends with its standard input.
+// TestChildBroker is no test: it is the broker of childBroker. It ends with its
+// standard input.
 func TestChildBroker(t *testing.T) {
 	kind := os.Getenv(childEnv)
 	if kind == "" {
-		t.Skip("runs as the child of TestDescriptors only")
+		t.Skip("runs as the child of other tests only")
 	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: childFiles, Max: childFiles}); err != nil {
-		t.Fatal(err)
+	if kind != "all" {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: childFiles, Max: childFiles}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b := Node(t, func(c *config.Config) {
 		if kind == "exceeded" {
@@ -56,6 +59,30 @@ func TestChildBroker(t *testing.T) {
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // the parent closes it
 }
 
+// childBroker starts a broker in a process of its own. stop ends it and wants it to
+// have ended well.
+func childBroker(t *testing.T, kind string) (b *Broker, stop func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestChildBroker$", "-test.count=1")
+	cmd.Env = append(os.Environ(), childEnv+"="+kind)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := StartCmd(t, cmd)
+	child.WaitOutput("serving tcp://")
+	_, rest, _ := strings.Cut(child.Output(), "serving ")
+	url, _, _ := strings.Cut(rest, "\n")
+	return &Broker{TCP: url}, func() {
+		if err := stdin.Close(); err != nil {
+			t.Error(err)
+		}
+		if code := child.Wait(); code != 0 {
+			t.Errorf("the broker ended with %d: %s", code, child.Output())
+		}
+	}
+}
+
 // TestDescriptors opens more connections than the broker has descriptors.
 func TestDescriptors(t *testing.T) {
 	t.Parallel()
@@ -63,21 +90,12 @@ func TestDescriptors(t *testing.T) {
 	for _, kind := range []string{"derived", "exceeded"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestChildBroker$", "-test.count=1")
-			cmd.Env = append(os.Environ(), childEnv+"="+kind)
-			stdin, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			child := StartCmd(t, cmd)
-			child.WaitOutput("serving tcp://")
-			_, rest, _ := strings.Cut(child.Output(), "serving ")
-			url, _, _ := strings.Cut(rest, "\n")
-			b := &Broker{TCP: url}
+			b, stop := childBroker(t, kind)
+			defer stop()
 			h := newHealthy(t, b)
 			var extra []net.Conn
 			for range tooMany {
-				nc, err := DialConn(url)
+				nc, err := DialConn(b.TCP)
 				if err != nil {
 					break
 				}
@@ -90,25 +108,21 @@ func TestDescriptors(t *testing.T) {
 			for _, nc := range extra {
 				_ = nc.Close() // nothing is promised
 			}
-			// There is room again.
-			Poll(t, 0, func() bool {
-				nc, err := DialConn(url)
-				if err != nil {
-					return false
-				}
-				defer func() { _ = nc.Close() }() // only asked
-				var ack [4]byte
-				_, _ = nc.Write(Connect{Version: V311, ID: Name()}.Bytes()) // the answer tells
-				n, _ := nc.Read(ack[:])
-				return n == 4 && ack[3] == 0
-			})
+			Poll(t, 0, func() bool { return accepts(b) }) // there is room again
 			h.check(t)
-			if err := stdin.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if code := child.Wait(); code != 0 {
-				t.Errorf("the broker ended with %d: %s", code, child.Output())
-			}
 		})
 	}
+}
+
+// accepts reports whether a new connection is served.
+func accepts(b *Broker) bool {
+	nc, err := DialConn(b.TCP)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = nc.Close() }() // only asked
+	var ack [4]byte
+	_, _ = nc.Write(Connect{Version: V311, ID: Name()}.Bytes()) // the answer tells
+	n, _ := nc.Read(ack[:])
+	return n == len(ack) && ack[3] == 0
 }
