@@ -230,3 +230,31 @@ func TestSys(t *testing.T) {
 		}
 	})
 }
+
+// A PUBREL that waits for its commit takes nothing of the room for the walk.
+func TestRetainedWalkBehindARelease(t *testing.T) {
+	bothStores(t, nil, func(g *rig) {
+		p := g.connect("p", dial{})
+		p.retain("r/a", "x", 1)
+		p.retain("r/b", "x", 1)
+		const n = 3 * fillStep / 1000
+		for i := range n {
+			p.retain(fmt.Sprintf("r/c%d", i), strings.Repeat("x", 1000), 0)
+		}
+		s := g.connect("s", dial{window: 2})
+		s.subscribe(2, "live")
+		p.publish("live", "x", 2)
+		s.frames()
+		s.subscribe(1, "r/+")
+		list := s.frames()
+		if len(list) != 2 || list[1].topic != "r/a" { // SUBACK, and the window is full
+			g.t.Fatalf("sent %v", list)
+		}
+		if err := g.r.Acked(s.link, []Ack{{ID: 1, Type: typePubrec}, {ID: list[1].id, Type: typePuback}}); err != nil {
+			g.t.Fatal(err)
+		}
+		if got := len(s.frames()); got != n+2 {
+			g.t.Errorf("%d packets, want %d", got, n+2)
+		}
+	})
+}

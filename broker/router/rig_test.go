@@ -282,7 +282,7 @@ func (a *ackQueue) writeLocked() {
 
 // rig is a router with what it is made of.
 type rig struct {
-	t     *testing.T
+	t     testing.TB
 	r     *Router
 	store *lagging
 	stats *stats.Node
@@ -309,7 +309,7 @@ func defaults() setup {
 }
 
 // newRig makes a router whose clock runs; within synctest it is the bubble's.
-func newRig(t *testing.T, change func(*setup)) *rig {
+func newRig(t testing.TB, change func(*setup)) *rig {
 	s := defaults()
 	if change != nil {
 		change(&s)
