@@ -104,6 +104,20 @@ const (
 // Rules are compiled rules, in order: the first that matches decides, and what no
 // rule matches is denied. They are immutable and safe for concurrent use; a reload
 // makes new ones.
+//
+// In the topics of rules %u is the user name, %c the client id and %g each of the
+// groups in turn. What takes the place of one was chosen by somebody else than the
+// author of the rule, so it stands there only if it is plain: not empty, without
+// + # / and U+0000, and without a $ where the topic begins. With a value that is not
+// plain,
+//
+//   - an allow rule matches nothing: a name never widens what is allowed;
+//   - a deny rule matches whatever any value could have made of it, which is
+//     everything below the levels in front of the placeholder: a name never escapes
+//     what is denied.
+//
+// A client without user name has no plain value for %u. A client without groups
+// has nothing that a rule with %g could be about: neither kind of rule matches.
 type Rules struct {
 	list  []rule
 	index index

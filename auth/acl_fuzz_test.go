@@ -12,7 +12,10 @@ import (
 )
 
 // dice makes things of bytes; without bytes it makes the first of all choices.
-type dice struct{ data []byte }
+type dice struct {
+	data []byte
+	rare int // one in how many conditions is set
+}
 
 func (d *dice) roll(n int) int {
 	if len(d.data) == 0 {
@@ -27,10 +30,10 @@ func (d *dice) pick(of ...string) string { return of[d.roll(len(of))] }
 
 // some returns nil or up to two of the values.
 func (d *dice) some(of ...string) []string {
-	switch d.roll(8) {
-	case 0:
-		return []string{d.pick(of...)}
+	switch d.roll(max(d.rare, 2)) {
 	case 1:
+		return []string{d.pick(of...)}
+	case 2:
 		return []string{d.pick(of...), d.pick(of...)}
 	}
 	return nil
@@ -145,8 +148,9 @@ func sound(t *testing.T, r *Rules, q *Query) {
 
 func tryRules(t *testing.T, data []byte) {
 	t.Helper()
-	d := &dice{data}
-	specs := make([]RuleSpec, d.roll(40)) // enough for trees
+	d := &dice{data: data}
+	d.rare = 4 << d.roll(4)
+	specs := make([]RuleSpec, d.roll(80)) // enough for trees
 	for i := range specs {
 		specs[i] = d.spec()
 	}
@@ -154,7 +158,7 @@ func tryRules(t *testing.T, data []byte) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	for range 4 {
+	for range 12 {
 		q := d.query(d.subject())
 		if v := compare(t, r, specs, q); v.Allowed && q.Action == Subscribe {
 			sound(t, r, q)
@@ -164,7 +168,7 @@ func tryRules(t *testing.T, data []byte) {
 
 func FuzzRules(f *testing.F) {
 	for seed := range uint64(20) {
-		f.Add(randomBytes(seed, 700))
+		f.Add(randomBytes(seed, 2000))
 	}
 	f.Fuzz(tryRules)
 }
@@ -181,7 +185,7 @@ func randomBytes(seed uint64, n int) []byte {
 // TestRulesAgainstTwin is the fuzz target with random bytes, so that it runs always.
 func TestRulesAgainstTwin(t *testing.T) {
 	for seed := range uint64(300) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { tryRules(t, randomBytes(seed, 1000)) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { tryRules(t, randomBytes(seed, 3000)) })
 	}
 }
 
@@ -214,9 +218,11 @@ func FuzzCompile(f *testing.F) {
 
 // FuzzFilter compares filters with those of broker/topic.
 func FuzzFilter(f *testing.F) {
-	for _, s := range []string{"a/+/#", "+/#", "#", "$x/#", "+/a", "/", "a#", "%u/a"} {
+	for _, s := range []string{"a/+/#", "+/#", "#", "$x/#", "+/a", "/", "a#", "%u/a", "a", "a/b/#"} {
 		f.Add(s, "a/b/c")
 		f.Add(s, "+/#")
+		f.Add(s, "#")
+		f.Add(s, "a/#")
 	}
 	f.Fuzz(func(t *testing.T, s, other string) {
 		fl, err := compileFilter(s, 0)

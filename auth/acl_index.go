@@ -23,7 +23,7 @@ type bucket struct{ allow, deny side }
 // few they are just tried.
 type side struct {
 	refs []ref
-	tree *tree // of all refs, nil while they are few
+	tree *node // of all refs, nil while they are few
 }
 
 // few filters are compared as quickly one by one.
@@ -32,14 +32,9 @@ const few = 8
 // ref is a filter of a rule.
 type ref struct{ rule, filter int32 }
 
-// tree has filters by level. Placeholders are in it as what they can stand for.
-type tree struct {
-	root node
-	any  []ref // those that may match any name
-}
-
-// node has filters with the same levels so far. Walks take each node once at most,
-// so no topic costs more than the filters there are.
+// node has filters with the same levels so far, placeholders as what they can stand
+// for. Walks take each node once at most, so no topic costs more than the filters
+// there are. They take no notice of names that begin with $.
 type node struct {
 	next map[string]*node
 	plus *node
@@ -122,7 +117,7 @@ func (s *side) plant(rules []rule) {
 	if len(s.refs) <= few {
 		return
 	}
-	s.tree = &tree{root: node{low: s.refs[0].rule}}
+	s.tree = &node{low: s.refs[0].rule}
 	for _, r := range s.refs {
 		k := &rules[r.rule]
 		s.tree.add(r, &k.filters[r.filter], k.allow)
@@ -132,15 +127,9 @@ func (s *side) plant(rules []rule) {
 
 // add puts a filter into the tree. A placeholder of an allow rule stands for one
 // level, that of a deny rule for everything from there on.
-func (t *tree) add(r ref, f *filter, allow bool) {
-	if f.anyName(allow) {
-		t.any = append(t.any, r)
-		return
-	}
-	n := &t.root
+func (n *node) add(r ref, f *filter, allow bool) {
 	for i := range f.levels {
-		l := &f.levels[i]
-		switch {
+		switch l := &f.levels[i]; {
 		case l.kind == levelHash, l.kind == levelTemplate && !allow:
 			n.hash = append(n.hash, r)
 			return
@@ -153,18 +142,11 @@ func (t *tree) add(r ref, f *filter, allow bool) {
 			n = n.plus
 		}
 	}
-	n.ends = append(n.ends, r)
-}
-
-// anyName reports whether the filter may match names with any first level, also
-// one that begins with $. As for the latter, the placeholder of an allow rule that
-// stands where the topic begins is like +.
-func (f *filter) anyName(allow bool) bool {
 	if f.open {
-		return true
+		n.hash = append(n.hash, r)
+		return
 	}
-	first := &f.levels[0]
-	return first.kind == levelTemplate && (!allow || first.parts[0].hole == 0)
+	n.ends = append(n.ends, r)
 }
 
 func (n *node) below(name string, rule int32) *node {
@@ -218,17 +200,14 @@ func (s *search) look(b *bucket) {
 	}
 }
 
-func (s *search) walk(t *tree, allow bool) {
-	s.try(t.any)
-	topic := s.q.Topic
-	wild := topic[0] != '$' // whether wildcards of a first level take it
+func (s *search) walk(n *node, allow bool) {
 	switch {
 	case s.q.Action != Subscribe:
-		s.matching(&t.root, topic, true, wild)
+		s.matching(n, s.q.Topic, true)
 	case allow:
-		s.covering(&t.root, topic, true, wild)
+		s.covering(n, s.q.Topic, true)
 	default:
-		s.overlapping(&t.root, topic, true, wild)
+		s.overlapping(n, s.q.Topic, true)
 	}
 }
 
@@ -252,32 +231,26 @@ func (s *search) try(refs []ref) {
 }
 
 // matching walks to filters that match a name.
-func (s *search) matching(n *node, rest string, more, wild bool) {
+func (s *search) matching(n *node, rest string, more bool) {
 	if n == nil || n.low >= s.best {
 		return
 	}
-	if wild {
-		s.try(n.hash)
-	}
+	s.try(n.hash)
 	if !more {
 		s.try(n.ends)
 		return
 	}
 	name, rest, more := strings.Cut(rest, "/")
-	s.matching(n.next[name], rest, more, true)
-	if wild {
-		s.matching(n.plus, rest, more, true)
-	}
+	s.matching(n.next[name], rest, more)
+	s.matching(n.plus, rest, more)
 }
 
 // covering walks to filters that match all that a filter matches.
-func (s *search) covering(n *node, rest string, more, wild bool) {
+func (s *search) covering(n *node, rest string, more bool) {
 	if n == nil || n.low >= s.best {
 		return
 	}
-	if wild {
-		s.try(n.hash)
-	}
+	s.try(n.hash)
 	if !more {
 		s.try(n.ends)
 		return
@@ -286,22 +259,16 @@ func (s *search) covering(n *node, rest string, more, wild bool) {
 	if name == "#" {
 		return
 	}
-	if name != "+" {
-		s.covering(n.next[name], rest, more, true)
-	}
-	if wild {
-		s.covering(n.plus, rest, more, true)
-	}
+	s.covering(n.next[name], rest, more)
+	s.covering(n.plus, rest, more)
 }
 
 // overlapping walks to filters that share a name with a filter.
-func (s *search) overlapping(n *node, rest string, more, wild bool) {
+func (s *search) overlapping(n *node, rest string, more bool) {
 	if n == nil || n.low >= s.best {
 		return
 	}
-	if wild {
-		s.try(n.hash)
-	}
+	s.try(n.hash)
 	if !more {
 		s.try(n.ends)
 		return
@@ -312,19 +279,16 @@ func (s *search) overlapping(n *node, rest string, more, wild bool) {
 		s.all(n)
 	case "+":
 		for _, m := range n.next {
-			s.overlapping(m, rest, more, true)
+			s.overlapping(m, rest, more)
 		}
-		s.overlapping(n.plus, rest, more, true)
+		s.overlapping(n.plus, rest, more)
 	default:
-		s.overlapping(n.next[name], rest, more, true)
-		if wild {
-			s.overlapping(n.plus, rest, more, true)
-		}
+		s.overlapping(n.next[name], rest, more)
+		s.overlapping(n.plus, rest, more)
 	}
 }
 
-// all tries everything at a node and below. Where a wildcard leads here from the
-// root also filters that begin with $ are tried, and found not to match.
+// all tries everything at a node and below.
 func (s *search) all(n *node) {
 	if n == nil || n.low >= s.best {
 		return

@@ -128,10 +128,10 @@ func TestTable(t *testing.T) {
 			map[string]string{"p bob/x": "ann", "p q": "ann bob stored", "p $SYS/x": "ann bob stored"},
 		},
 		"coverage": {
-			[]RuleSpec{allow("all", "a/+", "b/#"), deny("all", "b/c/#"), allow("all", "c/d"), allow("all", "c/+"), deny("all", "+/x"), allow("all", "d/#", "$q/#")},
+			[]RuleSpec{allow("all", "a/+", "b/#"), deny("all", "b/c/#"), allow("all", "c/d"), allow("all", "c/+"), deny("all", "+/x"), allow("all", "d/#", "$q/#"), deny("all", "e"), allow("all", "e/#")},
 			map[string]string{
 				"s a/b": everybody, "s a/+": everybody, "s a/#": "", "s a": "", "s b/#": everybody, "s b": everybody, "s b/c/d": everybody,
-				"s c/+": everybody, "s c/#": "", "s +/+": "", "s #": "", "s d/#": "", "s d/y/#": everybody, "s d/+/y": everybody, "s $q/+": everybody, "s $q/x": everybody, "s +/q": "",
+				"s c/+": everybody, "s c/#": "", "s +/+": "", "s #": "", "s d/#": "", "s d/y/#": everybody, "s d/+/y": everybody, "s $q/+": everybody, "s $q/x": everybody, "s e/#": "", "s e/y/#": everybody, "s +/q": "",
 			},
 		},
 	} {
@@ -158,6 +158,9 @@ func TestLimits(t *testing.T) {
 		allow("all", "q").with(func(s *RuleSpec) { s.MaxQoS = ptr(1) }),
 		deny("all", "m").with(func(s *RuleSpec) { s.MinQoS = ptr(2) }),
 		allow("all", "n", "m", "all"),
+		deny("all", "later").with(func(s *RuleSpec) { s.Clients, s.MinQoS = []string{"c"}, ptr(2) }),
+		allow("all", "later"),
+		deny("all", "later").with(func(s *RuleSpec) { s.Groups, s.MinQoS = []string{"g"}, ptr(2) }),
 		allow("all", "part").with(func(s *RuleSpec) { s.MinQoS = ptr(1) }),
 		allow("all", "whole").with(func(s *RuleSpec) { s.MinQoS, s.MaxQoS = ptr(0), ptr(2) }),
 	)
@@ -173,9 +176,10 @@ func TestLimits(t *testing.T) {
 		{Publish, "q", 1, true, true, true}, {Publish, "q", 2, false, false, true}, {Deliver, "q", 2, false, false, true}, {Subscribe, "q", 1, false, true, true}, {Subscribe, "q", 2, false, false, true},
 		{Publish, "m", 1, false, true, true}, {Publish, "m", 2, false, false, true}, {Subscribe, "m", 1, false, true, true}, {Subscribe, "m", 2, false, false, true},
 		{Publish, "part", 0, false, false, true}, {Publish, "part", 1, false, true, true}, {Subscribe, "part", 1, false, false, true}, {Deliver, "part", 2, false, true, true},
+		{Publish, "later", 1, false, true, true},
 		{Publish, "all", 2, true, true, false}, {Publish, "none", 2, true, false, false}, {Publish, "whole", 2, true, true, false},
 	} {
-		q := &Query{Subject: &Subject{}, Action: tc.action, Topic: tc.topic, QoS: tc.qos, Retain: tc.retain}
+		q := &Query{Subject: &Subject{ClientID: "c", Groups: []string{"g"}}, Action: tc.action, Topic: tc.topic, QoS: tc.qos, Retain: tc.retain}
 		if v := r.Judge(q); v.Allowed != tc.allowed || v.PerMessage != tc.perMessage {
 			t.Errorf("%+v: %+v\n%s", tc, v, r.Explain(q))
 		}
@@ -191,6 +195,16 @@ func TestFiltered(t *testing.T) {
 		t.Errorf("Judge = %+v", v)
 	}
 	ask(t, r, &Query{Subject: &Subject{}, Action: Deliver, Topic: "a/c"}, false)
+}
+
+// TestSameMeaning: +/# is #.
+func TestSameMeaning(t *testing.T) {
+	for _, rule := range []string{"#", "+/#"} {
+		r := mustCompile(t, allow("all", rule))
+		for f, allowed := range map[string]bool{"#": true, "+/#": true, "+": true, "a": true, "$a": false, "$a/#": false} {
+			ask(t, r, &Query{Subject: &Subject{}, Action: Subscribe, Topic: f}, allowed)
+		}
+	}
 }
 
 func TestActionString(t *testing.T) {

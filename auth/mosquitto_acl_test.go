@@ -244,7 +244,7 @@ func mosquittoTwin(text string, q *Query) bool {
 		return !slices.Contains(v, false)
 	}
 	v := verdicts["pattern"]
-	return len(v) > 0 && !slices.Contains(v, false) && !(patterns && dangerous(q.Subject))
+	return len(v) > 0 && !slices.Contains(v, false) && (!patterns || !dangerous(q.Subject))
 }
 
 func mosquittoFill(filter string, w *Subject) string {
@@ -260,7 +260,19 @@ func TestMosquittoMany(t *testing.T) {
 	for i := range 5000 {
 		fmt.Fprintf(&b, "user u%d\ntopic write d/%d/#\n", i, i)
 	}
+	for i := range 100 {
+		fmt.Fprintf(&b, "pattern deny p/%d/%%u\npattern readwrite p/%d/#\n", i, i)
+	}
 	r := mustParse(t, b.String())
 	ask(t, r, &Query{Subject: &Subject{User: "u4000", HasUser: true}, Action: Publish, Topic: "d/4000/x"}, true)
 	ask(t, r, &Query{Subject: &Subject{User: "u4000", HasUser: true}, Action: Publish, Topic: "d/4001/x"}, false)
+	for _, tc := range []struct {
+		user, topic string
+		allowed     bool
+	}{{"u1", "p/50/u1", false}, {"u1", "p/50/u2", true}, {"u1/", "p/50/u2", false}, {"u#", "p/50/u2", false}, {"u#", "p/50", false}, {"u1", "p/50", true}} {
+		ask(t, r, &Query{Subject: &Subject{User: tc.user, HasUser: true}, Action: Publish, Topic: tc.topic}, tc.allowed)
+	}
+	if v := r.Judge(&Query{Subject: &Subject{User: "u#", HasUser: true}, Topic: "$p"}); v.Rule != "acl: patterns deny everything to names with + or #" {
+		t.Errorf("by %s", v.Rule)
+	}
 }

@@ -6,20 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// filter is a topic filter of a rule. Its levels may have placeholders: %u is the
-// user name, %c the client id, %g each of the groups in turn.
-//
-// What takes the place of one was chosen by somebody else than the author of the
-// rule, so it stands there only if it is plain: not empty, without + # / and
-// U+0000, and without a $ where the topic begins. With a value that is not plain,
-//
-//   - an allow rule matches nothing: a name never widens what is allowed;
-//   - a deny rule matches whatever any value could have made of it, which is
-//     everything below the levels in front of the placeholder: a name never escapes
-//     what is denied.
-//
-// A client without user name has no plain value for %u. A client without groups
-// has nothing that a rule with %g could be about: neither kind of rule matches.
+// filter is a topic filter of a rule. Its levels may have placeholders; [Rules] says
+// what they mean.
 type filter struct {
 	text   string // as written
 	levels []level
@@ -78,7 +66,7 @@ func (v *values) of(h holes) string {
 }
 
 func plain(s string, begins bool) bool {
-	return s != "" && !strings.ContainsAny(s, "+#/\x00") && !(begins && s[0] == '$')
+	return s != "" && !strings.ContainsAny(s, "+#/\x00") && (!begins || s[0] != '$')
 }
 
 // relation is what a question asks of a filter and a topic.
@@ -178,7 +166,7 @@ func (p *pattern) matches(rest string) bool {
 }
 
 // covers rests on this: of the spellings that mean the same, +/# as a whole filter
-// and #, rules have only the latter.
+// and #, rules have only the latter; and no literal, placeholders filled, is +.
 func (p *pattern) covers(rest string) bool {
 	var name string
 	more := true
@@ -193,7 +181,7 @@ func (p *pattern) covers(rest string) bool {
 		if name, rest, more = strings.Cut(rest, "/"); name == "#" {
 			return false
 		}
-		if l.kind != levelPlus && (name == "+" || !l.is(name, &p.values)) {
+		if l.kind != levelPlus && !l.is(name, &p.values) {
 			return false
 		}
 	}

@@ -202,7 +202,7 @@ func (c *compiler) nets() []netip.Prefix {
 	}
 	nets := make([]netip.Prefix, 0, len(c.spec.Addresses))
 	for i, s := range c.spec.Addresses {
-		n, err := network(s)
+		n, err := addressRange(s)
 		if err != nil {
 			c.bad("addresses[%d] %s %v", i, quote(s), err)
 			continue
@@ -212,8 +212,8 @@ func (c *compiler) nets() []netip.Prefix {
 	return nets
 }
 
-// network reads an address or a network. One of IPv4 in IPv6 is one of IPv4.
-func network(s string) (netip.Prefix, error) {
+// addressRange reads an address or a network. One of IPv4 in IPv6 is one of IPv4.
+func addressRange(s string) (netip.Prefix, error) {
 	n, err := netip.ParsePrefix(s)
 	if err != nil {
 		a, err := netip.ParseAddr(s)
