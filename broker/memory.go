@@ -18,9 +18,21 @@ const (
 	tidyFrom  = 4 << 20   // bytes allocated since memory was last given back
 )
 
+const (
+	slack     = 32 << 20 // bytes: garbage that may gather before it is collected, if that is more than the heap
+	defaultGC = 100      // Go's own percentage
+	maxGC     = 800
+	oftenGC   = 10 // collections a second: more are too many
+	rareGC    = 2  // and fewer need no help
+)
+
 // memoryWatch looks once a second at how much memory the process has, and tells
 // when it is over its watermark: a part of GOMEMLIMIT or, without one, of the
 // control group's limit. Without either it never is.
+//
+// Where a small heap is collected many times a second it lets garbage gather for
+// longer: a broker that lives in 5 MB would otherwise spend a quarter of its time on
+// that under some loads. GOGC in the environment has the last word.
 //
 // When a burst is over it gives memory back. The runtime would keep what the burst
 // left behind (handshakes of thousands of clients, say) until the next
@@ -37,10 +49,17 @@ type memoryWatch struct {
 
 	allocs uint64 // owned by the goroutine: bytes allocated when it last looked
 	tidied uint64 // and when memory was last given back
+	cycles uint64 // collections when it last looked
+
+	percent int  // as set for the collector
+	fixed   bool // GOGC is set
 }
 
 func newMemoryWatch(part float64, log *slog.Logger) *memoryWatch {
-	w := &memoryWatch{log: log, limit: memoryLimit(), quit: make(chan struct{}), done: make(chan struct{})}
+	w := &memoryWatch{
+		log: log, limit: memoryLimit(), quit: make(chan struct{}), done: make(chan struct{}),
+		percent: defaultGC, fixed: os.Getenv("GOGC") != "",
+	}
 	w.configure(part)
 	return w
 }
@@ -67,6 +86,7 @@ func (w *memoryWatch) start() {
 				m := readMemory()
 				w.look(m.used)
 				w.tidy(&m)
+				w.pace(&m)
 			case <-w.quit:
 				return
 			}
@@ -92,6 +112,25 @@ func (w *memoryWatch) look(used uint64) {
 	}
 }
 
+// pace sets how much garbage may gather.
+func (w *memoryWatch) pace(m *memoryFigures) {
+	cycles := m.cycles - w.cycles
+	w.cycles = m.cycles
+	percent := w.percent
+	switch {
+	case w.fixed:
+		return
+	case cycles >= oftenGC:
+		percent = int(min(max(slack*100/max(m.live, 1), defaultGC), maxGC))
+	case cycles < rareGC:
+		percent = defaultGC
+	}
+	if percent != w.percent {
+		w.percent = percent
+		debug.SetGCPercent(percent)
+	}
+}
+
 // tidy gives memory back when a burst is over.
 func (w *memoryWatch) tidy(m *memoryFigures) {
 	quiet := m.allocs-w.allocs < quietRate
@@ -102,17 +141,19 @@ func (w *memoryWatch) tidy(m *memoryFigures) {
 	}
 }
 
-// memoryFigures are bytes.
+// memoryFigures are bytes, and a count.
 type memoryFigures struct {
 	used   uint64 // what the Go runtime has from the system and has not given back
 	live   uint64 // what the last collection found to be in use
 	allocs uint64 // allocated since the start
+	cycles uint64 // collections since the start
 }
 
 func readMemory() memoryFigures {
 	s := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
 		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"},
+		{Name: "/gc/cycles/total:gc-cycles"},
 	}
 	metrics.Read(s)
 	value := func(i int) uint64 {
@@ -121,7 +162,7 @@ func readMemory() memoryFigures {
 		}
 		return s[i].Value.Uint64()
 	}
-	return memoryFigures{used: value(0) - value(1), live: value(2), allocs: value(3)}
+	return memoryFigures{used: value(0) - value(1), live: value(2), allocs: value(3), cycles: value(4)}
 }
 
 // memoryLimit is GOMEMLIMIT, else the control group's limit, else 0.

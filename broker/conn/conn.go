@@ -82,7 +82,6 @@ type Conn struct {
 	connected    bool
 	counted      bool // by address
 	bulk         bool // the last step read much
-	deep         bool // the stack has grown
 	stalled      bool // the park is full: nothing is read
 	unparking    bool
 	problemInfo  bool
@@ -118,15 +117,10 @@ func (s *Server) Serve(t Transport) {
 	go c.read()
 }
 
-// read is the reader's goroutine. After packets that need a deep stack it goes on in
-// a fresh one: a stack that has grown stays so, and idle connections are many.
+// read is the reader's goroutine. Its frames are small, and so its stack: what steps
+// need is the business of Pump.
 func (c *Conn) read() {
 	c.loop()
-	if c.ended.Load() == nil {
-		c.deep = false
-		go c.read()
-		return
-	}
 	c.close()
 	c.leave()
 }

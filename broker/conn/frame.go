@@ -67,7 +67,6 @@ func (c *Conn) frame(h byte, body, raw []byte) {
 		return
 	default:
 		c.flush()
-		c.deep = true
 		c.control(h, body)
 	}
 	c.scratch.count.In.Packet(typ, len(raw))

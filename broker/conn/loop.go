@@ -32,11 +32,13 @@ var (
 	large = sync.Pool{New: func() any { return &scratch{buf: make([]byte, largeRead)} }}
 )
 
-// loop reads until the connection ends or the stack has grown.
+// loop reads until the connection ends.
 func (c *Conn) loop() {
 	step := c.step
-	c.again() // what came with CONNECT
-	for c.ended.Load() == nil && !c.deep {
+	if len(c.partial) > 0 {
+		c.again() // what came with CONNECT
+	}
+	for c.ended.Load() == nil {
 		if !c.rest() {
 			continue
 		}
@@ -66,18 +68,20 @@ func (c *Conn) step(read func(p []byte) (int, error)) (done bool) {
 	buf := c.roomFor(c.partial)
 	n := copy(buf, c.partial)
 	total := 0
-	c.lastRead = c.s.instant()
 	for {
 		m, err := read(buf[n:])
 		n += m
-		total += m
 		if m > 0 {
+			if total == 0 { // a step may come without anything to read
+				c.lastRead = c.s.instant()
+			}
+			total += m
 			full := n == len(buf)
 			used := c.handle(buf[:n])
 			if used > 0 {
 				c.began = 0 // what is left is another packet
 			}
-			if done = c.held() || c.deep; full && !done {
+			if done = c.held(); full && !done {
 				buf, n = c.enlarge(buf[used:n])
 			} else {
 				n = copy(buf, buf[used:n])

@@ -22,7 +22,6 @@ type Client struct {
 
 	mu      sync.Mutex
 	link    *Link
-	leaving *Link // a connection that Disconnect has not finished with
 	sess    *session.Session
 	out     session.Output
 	subs    subset
@@ -41,6 +40,7 @@ type Client struct {
 type rare struct {
 	cursors []*cursor // walks through the retained messages, in the order of their SUBSCRIBEs
 	members []*member // of shared groups
+	leaving *Link     // a connection that Disconnect has not finished with
 }
 
 var nothingRare = &rare{}
@@ -61,9 +61,16 @@ func (c *Client) makeRareLocked() *rare {
 	return c.rare
 }
 
+// tidyRareLocked lets go of it when there is nothing in it.
+func (c *Client) tidyRareLocked() {
+	if h := c.rare; h != nil && len(h.cursors)+len(h.members) == 0 && h.leaving == nil {
+		c.rare = nil
+	}
+}
+
 // counts are a session's part in the totals of the node.
 type counts struct {
-	inflight, queued int
+	inflight, queued int32 // a session has fewer than 2^31 of each
 	bytes            int64
 }
 
@@ -142,10 +149,11 @@ func (d *commitDone) Committed(err error) {
 func (c *Client) accountLocked() {
 	queued, inflight, bytes := c.sess.Counts()
 	was := c.counted
-	c.counted = counts{inflight, queued, bytes}
-	c.r.stats.Queues(int64(inflight-was.inflight), int64(queued-was.queued), bytes-was.bytes)
-	if inflight != was.inflight {
-		c.inflight.Store(int32(inflight))
+	now := counts{int32(inflight), int32(queued), bytes}
+	c.counted = now
+	c.r.stats.Queues(int64(now.inflight-was.inflight), int64(now.queued-was.queued), bytes-was.bytes)
+	if now.inflight != was.inflight {
+		c.inflight.Store(now.inflight)
 	}
 }
 

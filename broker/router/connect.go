@@ -121,7 +121,7 @@ func (r *Router) takeOver(ctx context.Context, c *Client, clean bool) error {
 	c.mu.Lock()
 	l := c.link
 	if l == nil {
-		l = c.leaving
+		l = c.rareLocked().leaving
 	}
 	if l == nil {
 		c.mu.Unlock()

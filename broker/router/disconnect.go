@@ -21,7 +21,8 @@ type DisconnectRequest struct {
 func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	c := l.client
 	c.mu.Lock()
-	c.link, c.leaving = nil, l
+	c.link = nil
+	c.makeRareLocked().leaving = l
 	c.live.Store(nil)
 	c.sess.Disconnected()
 	if q.HasExpiry {
@@ -61,7 +62,8 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 func (l *Link) hasLeft() {
 	l.client.mu.Lock()
 	defer l.client.mu.Unlock()
-	l.client.leaving = nil
+	l.client.makeRareLocked().leaving = nil
+	l.client.tidyRareLocked()
 	if l.left != nil {
 		close(l.left)
 	}
@@ -159,7 +161,8 @@ func (r *Router) endSession(c *Client) {
 	if queued, inflight, _ := c.sess.Counts(); persistent && queued+inflight > 0 {
 		c.dropLocked(stats.DropSessionEnded, queued+inflight)
 	}
-	c.subs, c.rare = subset{}, nil
+	c.subs = subset{}
+	c.stopWalksLocked()
 	c.sess = session.New(persistent, session.Limits{}) // a cached route may hold the client for long
 	c.accountLocked()
 	c.out.Ops = c.out.Ops[:0]

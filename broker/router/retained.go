@@ -190,9 +190,7 @@ func (c *Client) stopWalksLocked() {
 	if c.rare != nil {
 		c.rare.cursors = nil
 	}
-	if c.rare != nil && len(c.rare.members) == 0 {
-		c.rare = nil
-	}
+	c.tidyRareLocked()
 }
 
 // sendPageLocked reports false when it had to stop.

@@ -205,15 +205,13 @@ func (m *matcher) target(c *Client) *target {
 func expiry(now int64, seconds uint32) int64 { return now + int64(seconds)*1e9 }
 
 // materialize copies a parsed publish into a message of its own.
-func (p *Publisher) materialize(name string, pub *message.Publish) *message.Message {
-	r := p.r
-	now := r.now().UnixNano()
+func (p *Publisher) materialize(name string, pub *message.Publish, now int64) *message.Message {
 	n := len(pub.Payload) + len(pub.Props)
 	buf := make([]byte, 0, n)
 	buf = append(buf, pub.Payload...)
 	props := message.AppendForwarded(buf[len(buf):len(buf):n], pub.Props)
 	m := &message.Message{
-		ID: r.nextID(), Topic: name, Payload: buf[:len(buf):len(buf)], Props: props,
+		ID: p.r.nextID(), Topic: name, Payload: buf[:len(buf):len(buf)], Props: props,
 		Publisher: p.c.ID, User: p.user, Created: now, QoS: pub.QoS, Retain: pub.Retain,
 	}
 	if pub.HasExpiry {

@@ -27,6 +27,7 @@ type run struct {
 	ids     []message.PacketID
 	blocks  [6]block // by form, see blockFor
 	msgs    []*message.Message
+	now     int64 // Unix nanoseconds, of all messages of the run; 0 until one is made
 	payload int
 }
 
@@ -91,7 +92,7 @@ func (u *run) reset() {
 	clear(u.items)
 	clear(u.msgs)
 	u.items, u.ids, u.msgs = u.items[:0], u.ids[:0], u.msgs[:0]
-	u.n, u.raw, u.rt, u.p, u.payload = 0, nil, nil, nil, 0
+	u.n, u.raw, u.rt, u.p, u.now, u.payload = 0, nil, nil, nil, 0, 0
 }
 
 // deliver hands the run to all its targets and groups. It reports whether there
@@ -185,8 +186,11 @@ func (u *run) message(i int) *message.Message {
 		u.msgs = append(u.msgs, make([]*message.Message, u.n)...)
 	}
 	if u.msgs[i] == nil {
+		if u.now == 0 {
+			u.now = u.p.r.now().UnixNano()
+		}
 		it := &u.items[i]
-		u.msgs[i] = u.p.materialize(u.rt.name, &message.Publish{Payload: it.payload, Props: it.props, QoS: u.qos})
+		u.msgs[i] = u.p.materialize(u.rt.name, &message.Publish{Payload: it.payload, Props: it.props, QoS: u.qos}, u.now)
 	}
 	return u.msgs[i]
 }

@@ -14,7 +14,7 @@ import (
 // looked at by hooks. Nothing is gathered before it.
 func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	r := p.r
-	m := p.materialize(rt.name, pub)
+	m := p.materialize(rt.name, pub, r.now().UnixNano())
 	if r.has.Publish {
 		changed, verdict := r.hooks.Publish(p.hook, m, p.version)
 		switch verdict.Fate {

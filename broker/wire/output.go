@@ -48,7 +48,7 @@ type Output struct {
 	waiting  bool          // somebody wants to hear when there is room again
 	idle     chan struct{} // closed when nothing is left to write; nil while nobody waits
 
-	deadline time.Time // as set on w; owned by the flusher
+	deadline int64 // as set on w, Unix nanoseconds; owned by the flusher
 }
 
 // NewOutput returns the output of w. When w makes no progress for timeout or fails
@@ -282,9 +282,11 @@ func (o *Output) arm() {
 		return
 	}
 	now := time.Now()
-	if o.deadline.Sub(now) >= o.timeout {
+	left := time.Duration(o.deadline - now.UnixNano())
+	if left >= o.timeout && left <= 2*o.timeout { // more of it says that the clock was set back
 		return
 	}
-	o.deadline = now.Add(o.timeout + o.timeout/4)
-	_ = o.w.SetWriteDeadline(o.deadline) // a socket that cannot take it fails the write itself
+	next := now.Add(o.timeout + o.timeout/4)
+	o.deadline = next.UnixNano()
+	_ = o.w.SetWriteDeadline(next) // a socket that cannot take it fails the write itself
 }
