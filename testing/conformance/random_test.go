@@ -51,7 +51,7 @@ func TestRandom(t *testing.T) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(s, uint64(i)))
 			for range rounds {
-				if err := b2b(b, randomStream(r), r); err != nil {
+				if err := sendAll(b, randomStream(r), r); err != nil {
 					t.Error(err)
 					return
 				}
@@ -70,9 +70,9 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// b2b sends bytes in chunks on a connection of its own and reads what comes until
+// sendAll sends bytes in chunks on a connection of its own and reads what comes until
 // the broker has closed: it must, once our side has.
-func b2b(b *Broker, stream []byte, r *rand.Rand) error {
+func sendAll(b *Broker, stream []byte, r *rand.Rand) error {
 	nc, err := DialConn(b.TCP)
 	if err != nil {
 		return err
@@ -204,7 +204,8 @@ func FuzzLive(f *testing.F) {
 		if v := version % 6; v >= V31 {
 			head = Connect{Version: v, ID: "fuzz"}.Bytes()
 		}
-		if err := b2b(b, Cat(head, p), r); err != nil {
+		chunks := rand.New(rand.NewPCG(uint64(version), uint64(len(p)))) // the same input, the same run
+		if err := sendAll(b, Cat(head, p), chunks); err != nil {
 			t.Fatal(err)
 		}
 		c := b.Client(t, V5)
