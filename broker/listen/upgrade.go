@@ -16,6 +16,12 @@ import (
 // and tokens make it long.
 const maxRequest = 16 << 10
 
+// Subprotocols.
+const (
+	protocolMQTT   = "mqtt"
+	protocolMQTT31 = "mqttv3.1"
+)
+
 var errRequestSize = errors.New("HTTP request is too large")
 
 // request is what is learned from the HTTP request.
@@ -31,8 +37,8 @@ func (l *Listener) upgrade(c *Conn) error {
 	rw := &requestReader{c: c}
 	var req request
 	u := ws.Upgrader{
-		Protocol:  req.protocol,
-		OnRequest: l.checkPath,
+		ProtocolCustom: req.protocol,
+		OnRequest:      l.checkPath,
 		OnHost: func(h []byte) error {
 			req.host = string(h)
 			return nil
@@ -64,11 +70,19 @@ func (l *Listener) checkPath(uri []byte) error {
 	return nil
 }
 
-// protocol says whether a subprotocol is ours; the client's first that is is taken.
-func (r *request) protocol(p []byte) bool {
-	ok := string(p) == "mqtt" || string(p) == "mqttv3.1"
-	r.mqtt = r.mqtt || ok
-	return ok
+// protocol chooses among the offered subprotocols: mqtt wherever it stands
+// [MQTT-6.0.0-4], the name that clients of 3.1 use only without it.
+func (r *request) protocol(list []byte) (chosen string, ok bool) {
+	for name := range bytes.SplitSeq(list, []byte(",")) {
+		switch string(bytes.TrimSpace(name)) {
+		case protocolMQTT:
+			r.mqtt = true
+			return protocolMQTT, true
+		case protocolMQTT31:
+			r.mqtt, chosen = true, protocolMQTT31
+		}
+	}
+	return chosen, true
 }
 
 func (r *request) header(key, value []byte) error {

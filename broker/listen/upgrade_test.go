@@ -149,7 +149,7 @@ func TestRequests(t *testing.T) {
 	}{
 		"mqtt":              {WSOptions{}, proto("mqtt"), 101, "mqtt"},
 		"mqttv3.1":          {WSOptions{}, proto("mqttv3.1"), 101, "mqttv3.1"},
-		"the first of ours": {WSOptions{}, proto("chat, mqttv3.1, mqtt"), 101, "mqttv3.1"},
+		"mqtt goes first":   {WSOptions{}, proto("chat, mqttv3.1, mqtt"), 101, "mqtt"},
 		"in two lines":      {WSOptions{}, proto("chat\r\nSec-WebSocket-Protocol: mqtt"), 101, "mqtt"},
 		"other protocol":    {WSOptions{}, proto("chat"), 400, ""},
 		"no protocol":       {WSOptions{}, replace("Sec-WebSocket-Protocol: mqtt\r\n", ""), 400, ""},
