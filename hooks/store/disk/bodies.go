@@ -1,6 +1,11 @@
 package disk
 
-import "github.com/skeinmq/skein/broker/message"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/skeinmq/skein/broker/message"
+)
 
 // bodies are the messages of the group under way and, of those before it, the
 // shared ones that may come again. A message is known by its address: it is
@@ -11,11 +16,12 @@ type bodies struct {
 	last  *message.Message // and its number, because a publish goes to many at once
 	lastN int
 
-	recent  map[*message.Message]*sharedBodyRefs
-	byBody  map[uint64]*sharedBodyRefs
-	order   []*sharedBodyRefs // oldest first
-	bytes   int               // of the messages in order
-	release map[uint64]int64  // references that the group gives back
+	recent map[*message.Message]uint64 // the numbers of shared bodies
+	order  []recentBody                // oldest first, by number
+	bytes  int                         // of the messages in order
+
+	change map[uint64]int64 // by how much the group changes the count of a body
+	counts map[uint64]int64 // some of the counts, as they are after the last group
 }
 
 // body is a message of the group under way.
@@ -26,17 +32,18 @@ type body struct {
 	fresh  bool   // the group writes it
 }
 
-// sharedBodyRefs is a shared body that was written not long ago.
-type sharedBodyRefs struct {
+// recentBody is a shared body that was written not long ago.
+type recentBody struct {
 	m      *message.Message
 	number uint64
-	live   int64 // entries that refer to it; without any it must not be used again
 }
 
 // How many messages may come again without being written again.
 const (
 	maxRecent      = 4096
 	maxRecentBytes = 8 << 20
+	// maxCounts is how many counts need not be read.
+	maxCounts = 1 << 16
 )
 
 // What is written once for all sessions: it has to be worth a reference, and a
@@ -47,10 +54,7 @@ const (
 )
 
 func newBodies() bodies {
-	return bodies{
-		byMsg: map[*message.Message]int{}, recent: map[*message.Message]*sharedBodyRefs{},
-		byBody: map[uint64]*sharedBodyRefs{}, release: map[uint64]int64{},
-	}
+	return bodies{byMsg: map[*message.Message]int{}, recent: map[*message.Message]uint64{}, change: map[uint64]int64{}, counts: map[uint64]int64{}}
 }
 
 // begin forgets the group before.
@@ -74,9 +78,7 @@ func (b *bodies) use(m *message.Message) int {
 		b.all = append(b.all, body{m: m})
 		b.byMsg[m] = n
 		if len(b.recent) > 0 {
-			if r := b.recent[m]; r != nil && r.live > 0 {
-				b.all[n].number = r.number
-			}
+			b.all[n].number = b.recent[m]
 		}
 	}
 	b.all[n].uses++
@@ -98,67 +100,96 @@ func (b *bodies) share(n int, next *uint64) uint64 {
 	return e.number
 }
 
-// keep remembers what the group shared.
-func (b *bodies) keep(e *body) {
-	if !e.fresh {
-		b.byBody[e.number].live += int64(e.uses)
-		return
-	}
-	r := &sharedBodyRefs{m: e.m, number: e.number, live: int64(e.uses)}
-	b.recent[e.m], b.byBody[e.number] = r, r
-	b.order = append(b.order, r)
-	b.bytes += e.m.Size()
+// bound forgets the oldest shared bodies.
+func (b *bodies) bound() {
 	for len(b.order) > maxRecent || b.bytes > maxRecentBytes {
 		old := b.order[0]
-		b.order[0] = nil
+		b.order[0].m = nil
 		b.order = b.order[1:]
 		b.bytes -= old.m.Size()
-		b.forget(old)
+		if b.recent[old.m] == old.number {
+			delete(b.recent, old.m)
+		}
 	}
 }
 
-func (b *bodies) forget(r *sharedBodyRefs) {
-	delete(b.byBody, r.number)
-	if b.recent[r.m] == r {
-		delete(b.recent, r.m)
+// forget makes sure that a body which is deleted is not referred to again.
+func (b *bodies) forget(number uint64) {
+	delete(b.counts, number)
+	i, ok := slices.BinarySearchFunc(b.order, number, func(r recentBody, n uint64) int { return cmp.Compare(r.number, n) })
+	if ok && b.recent[b.order[i].m] == number {
+		delete(b.recent, b.order[i].m)
 	}
 }
 
-// give counts references that are given back.
-func (b *bodies) give(number uint64) {
-	b.release[number]++
+// count notes what a body's count is.
+func (b *bodies) count(number uint64, n int64) {
+	if len(b.counts) >= maxCounts {
+		clear(b.counts)
+	}
+	b.counts[number] = n
 }
 
-// writeBodies adds to the batch what entries refer to, and what they do no more.
+// writeBodies adds to the batch what entries refer to, and takes away what none
+// does any more.
 func (c *committer) writeBodies() {
 	b := &c.bodies
+	old := len(b.order)
 	for i := range b.all {
 		e := &b.all[i]
-		if e.number == 0 || e.uses == 0 {
-			continue
+		switch {
+		case e.number == 0 || e.uses == 0:
+		case e.fresh:
+			c.key, c.val = appendBody(c.key[:0], spaceBody, e.number), appendMessage(c.val[:0], e.m)
+			c.set(c.key, c.val)
+			c.putCount(e.number, int64(e.uses))
+			b.recent[e.m] = e.number
+			b.order = append(b.order, recentBody{e.m, e.number})
+			b.bytes += e.m.Size()
+		default:
+			b.change[e.number] += int64(e.uses)
 		}
-		c.key = appendBody(c.key[:0], e.number)
-		c.val = appendRefs(c.val[:0], int64(e.uses))
-		if e.fresh {
-			c.val = appendMessage(c.val, e.m)
-		}
-		_ = c.batch.Merge(c.key, c.val, nil) // in memory
-		b.keep(e)
 	}
-	c.releaseBodies()
+	slices.SortFunc(b.order[old:], func(x, y recentBody) int { return cmp.Compare(x.number, y.number) })
+	b.bound()
+	c.changeCounts()
 }
 
-func (c *committer) releaseBodies() {
+func (c *committer) putCount(number uint64, n int64) {
+	c.key, c.val = appendBody(c.key[:0], spaceCount, number), appendCount(c.val[:0], n)
+	c.set(c.key, c.val)
+	c.bodies.count(number, n)
+}
+
+func (c *committer) changeCounts() {
 	b := &c.bodies
-	for number, n := range b.release {
-		c.key = appendBody(c.key[:0], number)
-		c.val = appendRefs(c.val[:0], -n)
-		_ = c.batch.Merge(c.key, c.val, nil) // in memory
-		if r := b.byBody[number]; r != nil {
-			if r.live -= n; r.live <= 0 {
-				b.forget(r)
+	for number, d := range b.change {
+		n, ok := b.counts[number]
+		if !ok {
+			var err error
+			if n, err = c.readCount(number); err != nil {
+				c.opts.Log.Error("count of a shared message cannot be read; the message stays", "body", number, "error", err)
+				continue
 			}
 		}
+		if n += d; n > 0 {
+			c.putCount(number, n)
+			continue
+		}
+		c.key = appendBody(c.key[:0], spaceCount, number)
+		c.delete(c.key)
+		c.key[0] = spaceBody
+		_ = c.batch.SingleDelete(c.key, nil) // it was set once; in memory this does not fail
+		b.forget(number)
 	}
-	clear(b.release)
+	clear(b.change)
+}
+
+func (c *committer) readCount(number uint64) (int64, error) {
+	v, closer, err := c.eng.db.Get(appendBody(nil, spaceCount, number))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = closer.Close() }() // it only gives memory back
+	return parseCount(v)
 }

@@ -74,7 +74,7 @@ func (c *committer) cleanDoomed() {
 		c.delete(c.key)
 		c.doomed = c.doomed[1:]
 	}
-	c.releaseBodies()
+	c.changeCounts()
 }
 
 // cleanOne goes on with one ended session and reports whether it is done with.

@@ -36,9 +36,8 @@
 // has to be written, or one that came between the same Begin and End. An entry
 // that is deleted while its batch waits is not written, and a batch of which
 // nothing is left to write is answered at once, after those before it. Entries
-// that come and go within one group are not written either way. The queue's
-// figures (store.Queue) of batches that were not written are written with the
-// session's next group, or at the end.
+// that come and go within one group are not written either way. So store.Queue.Last
+// may be behind after a crash: by numbers that no stored entry has.
 //
 // # Keys
 //
@@ -55,7 +54,8 @@
 //	Q n seq               entry with its message, or with the number of its body
 //	I n seq               packet identifier and phase of an entry
 //	R n id                received QoS 2 packet identifier
-//	M body                message that many entries refer to, and how many
+//	M body                message that many entries refer to
+//	N body                how many
 //	D n                   session that ended, and how far it is taken away
 //	T topic               retained message
 //	L seq                 delayed message and its time
@@ -77,10 +77,10 @@
 // # Bodies
 //
 // A message that one group gives to several sessions is stored once, under a number
-// of its own, and entries refer to it. Its key counts the entries by pebble's merge
-// operation, in the same batch that writes or deletes them, so the count is right
-// after every crash; at 0 the key is gone. A message that comes again soon
-// refers to the body that is there.
+// of its own, and entries refer to it. How many do is counted in the same batch
+// that writes or deletes them, so the count is right after every crash; with the
+// last one the body goes. A message that comes again soon refers to the body that
+// is there.
 //
 // # What a crash leaves
 //

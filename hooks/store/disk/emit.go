@@ -61,7 +61,6 @@ func (c *committer) emitDeletions(s *session) {
 	if l.shared > 0 {
 		c.giveBack(s)
 	}
-	old := l.head
 	for i := 0; i < len(t.dels); {
 		k := i + 1
 		for k < len(t.dels) && t.dels[k] == t.dels[k-1]+1 {
@@ -73,7 +72,6 @@ func (c *committer) emitDeletions(s *session) {
 	few := len(t.dels) < fewDeletions
 	for _, seq := range t.dels {
 		switch {
-		case seq < old:
 		case few || seq >= l.head:
 			c.bury(s, seq)
 			if seq >= l.head {
@@ -156,7 +154,7 @@ func (c *committer) giveBody(it *pebble.Iterator, left *uint64) {
 	case err != nil:
 		c.opts.Log.Error("stored entry is damaged; a message that it may refer to stays", "key", it.Key(), "error", err)
 	case body != 0:
-		c.bodies.give(body)
+		c.bodies.change[body]--
 		*left--
 	}
 }

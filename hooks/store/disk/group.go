@@ -237,7 +237,7 @@ func (c *committer) putEntry(s *session, op *store.Op) {
 		t.ents[i] = e
 		return
 	}
-	if e.again {
+	if e.again && op.Seq >= s.lane.head { // what is below is dead already
 		t.drop(op.Seq)
 	}
 	if i == len(t.ents) {

@@ -15,7 +15,8 @@ const (
 	spaceGroup    = 'G' // length and name of a group, Seq -> message
 	spaceInflight = 'I' // session number, Seq -> state
 	spaceDelayed  = 'L' // Seq -> time, message
-	spaceBody     = 'M' // body number -> count, message (see merge.go)
+	spaceBody     = 'M' // body number -> message
+	spaceCount    = 'N' // body number -> how many entries refer to it
 	spaceQueue    = 'Q' // session number, Seq -> entry
 	spaceReceived = 'R' // session number, packet identifier
 	spaceSession  = 'S' // session number, part -> see below
@@ -60,8 +61,8 @@ func appendReceived(dst []byte, n number, id message.PacketID) []byte {
 	return binary.BigEndian.AppendUint16(appendNumber(dst, spaceReceived, n), uint16(id))
 }
 
-func appendBody(dst []byte, body uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(dst, spaceBody), body)
+func appendBody(dst []byte, space byte, body uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, space), body)
 }
 
 func appendRetained(dst []byte, topic string) []byte {
@@ -106,4 +107,15 @@ func splitGroup(key []byte) (group string, seq uint64, ok bool) {
 		return "", 0, false
 	}
 	return string(key[5 : 5+n]), binary.BigEndian.Uint64(key[5+n:]), true
+}
+
+// after is the first key that does not begin with prefix. No prefix here ends in
+// 0xFF alone: the first byte is a letter.
+func after(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for end[len(end)-1] == 0xFF {
+		end = end[:len(end)-1]
+	}
+	end[len(end)-1]++
+	return end
 }

@@ -72,7 +72,7 @@ func (h *held) absorbs(b *store.Batch) bool {
 	return len(b.Ops) > 0
 }
 
-// add takes w in.
+// add takes w in. Only entries of which nothing can be on disk are known in here.
 func (h *held) add(w *work, now time.Time) {
 	at := h.first + len(h.works)
 	h.works, h.at = append(h.works, *w), append(h.at, now)
@@ -90,7 +90,8 @@ func (h *held) add(w *work, now time.Time) {
 				h.works[e.work-h.first].open--
 			}
 		case ok && op.Kind == store.KindState:
-		case !ok && op.Kind == store.KindEntry && !op.Delete && (len(h.ents) == 0 || h.ents[len(h.ents)-1].seq < op.Seq):
+		case !ok && op.Kind == store.KindEntry && !op.Delete && op.Seq >= w.s.unused:
+			w.s.unused = op.Seq + 1
 			h.ents = append(h.ents, heldEntry{seq: op.Seq, work: at})
 			me.open++
 		default:
@@ -123,6 +124,7 @@ func (c *committer) sort(works []work) {
 		default:
 			c.release(s)
 			c.append(w)
+			s.use(w.b)
 			if w.err == nil && w.join != 0 {
 				c.hot = append(c.hot, w.join)
 			}

@@ -129,7 +129,7 @@ func openError(dir string, err error) error {
 	case strings.Contains(text, "format major version"):
 		return fmt.Errorf("disk store %s: %w: run the version that wrote it, or a later one: %w", dir, ErrNewer, err)
 	case strings.Contains(text, "merger name"), strings.Contains(text, "comparer name"):
-		return fmt.Errorf("disk store %s: %w: it is another program's, or newer than this version: %w", dir, ErrNewer, err)
+		return fmt.Errorf("disk store %s: %w: it is another program's: choose another directory: %w", dir, ErrDamaged, err)
 	}
 	return named(dir, err)
 }
@@ -172,7 +172,7 @@ func (c *committer) learnSessions(ctx context.Context, r *reader) error {
 	c.messages.Store(0)
 	c.bytes.Store(0)
 	return r.figures(func(n number, id message.ClientID, f figures) error {
-		s := &session{id: id, exists: true, epoch: f.epoch, n: n, has: true, figures: f}
+		s := &session{id: id, exists: true, epoch: f.epoch, n: n, has: true, figures: f, unused: f.lane.next}
 		c.sessions[id] = s
 		c.total(s)
 		if len(c.sessions)%progressEvery != 0 {

@@ -104,7 +104,6 @@ func (o *Options) engine(fs vfs.FS, lock *pebble.Lock, logger pebble.Logger, eve
 	p := &pebble.Options{
 		FS: fs, Lock: lock, Logger: logger, EventListener: events, ReadOnly: readOnly, ErrorIfNotExists: readOnly,
 		FormatMajorVersion:          format,
-		Merger:                      merger,
 		CacheSize:                   max(o.Cache, 1<<20),
 		MemTableSize:                uint64(max(o.MemTable, 1<<20)),
 		MemTableStopWritesThreshold: 3,

@@ -44,18 +44,14 @@ func (p *page) resolve(r *reader) error {
 		if body == 0 {
 			continue
 		}
-		v, ok, err := r.get(appendBody(nil, body))
+		v, ok, err := r.get(appendBody(nil, spaceBody, body))
 		if err == nil && !ok {
 			err = fmt.Errorf("body %d is not there: %w", body, ErrDamaged)
 		}
 		if err != nil {
 			return err
 		}
-		b, err := parseShared(v)
-		if err != nil {
-			return fmt.Errorf("body %d: %w", body, err)
-		}
-		if p.entries[i].Msg, err = r.names.message(b); err != nil {
+		if p.entries[i].Msg, err = r.names.message(v); err != nil {
 			return fmt.Errorf("body %d: %w", body, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,10 +13,11 @@ import (
 
 // reader reads one state of the store: what was durable when it was made.
 type reader struct {
-	it    *pebble.Iterator
-	names names
-	end   func()
-	stop  func() error // says why to end early
+	it      *pebble.Iterator
+	names   names
+	bounded bool // the iterator has bounds
+	end     func()
+	stop    func() error // says why to end early
 }
 
 func newReader(db pebble.Reader) (*reader, error) {
@@ -81,16 +81,23 @@ func (s *Store) with(ctx context.Context, f func(r *reader) error) error {
 
 // get answers the value of a key; it is valid until the reader moves.
 func (r *reader) get(key []byte) ([]byte, bool, error) {
-	if !r.it.SeekGE(key) || !bytes.Equal(r.it.Key(), key) {
+	if r.bounded {
+		r.it.SetBounds(nil, nil)
+		r.bounded = false
+	}
+	if !r.it.SeekPrefixGE(key) {
 		return nil, false, r.it.Error()
 	}
 	v, err := r.it.ValueAndErr()
 	return v, err == nil, err
 }
 
-// each visits the keys that begin with prefix, from the key from on.
+// each visits the keys that begin with prefix, from the key from on. The bound
+// keeps it from walking through the dead keys of the space behind.
 func (r *reader) each(prefix, from []byte, visit func(key, val []byte) (bool, error)) error {
-	for ok := r.it.SeekGE(from); ok && bytes.HasPrefix(r.it.Key(), prefix); ok = r.it.Next() {
+	r.it.SetBounds(from, after(prefix))
+	r.bounded = true
+	for ok := r.it.First(); ok; ok = r.it.Next() {
 		if err := r.stop(); err != nil {
 			return err
 		}
@@ -200,30 +207,16 @@ func (r *reader) top(n number, h *store.Head, cursors *[]store.Cursor) (figures,
 	var f figures
 	found := false
 	prefix := appendNumber(nil, spaceSession, n)
-	err := r.each(prefix, prefix, func(key, val []byte) (more bool, err error) {
+	err := r.each(prefix, prefix, func(key, val []byte) (bool, error) {
 		if len(key) < lenPart {
 			return false, ErrDamaged
 		}
-		switch rest := key[lenPart:]; key[lenPart-1] {
-		case partHead:
-			found = true
-			h.Session, err = parseHead(val)
-		case partFigure:
-			f, err = parseFigures(val)
-			h.Queue = f.queue
-		case partSub:
-			var sub store.Subscription
-			sub, err = parseSub(val, string(rest))
-			h.Subs = append(h.Subs, sub)
-		case partCursor:
-			if cursors == nil {
-				return false, nil
-			}
+		part, err := addPart(key, val, h, &f)
+		found = found || part == partHead
+		if part == partCursor && err == nil {
 			var c store.Cursor
-			c, err = parseCursor(val, string(rest))
+			c, err = parseCursor(val, string(key[lenPart:]))
 			*cursors = append(*cursors, c)
-		default:
-			err = ErrDamaged
 		}
 		return true, err
 	})
@@ -231,6 +224,25 @@ func (r *reader) top(n number, h *store.Head, cursors *[]store.Cursor) (figures,
 		err = fmt.Errorf("session %d without a head: %w", n, ErrDamaged)
 	}
 	return f, err
+}
+
+// addPart adds a record of spaceSession to h and f and answers which part it is.
+func addPart(key, val []byte, h *store.Head, f *figures) (part byte, err error) {
+	switch part = key[lenPart-1]; part {
+	case partHead:
+		h.Session, err = parseHead(val)
+	case partFigure:
+		*f, err = parseFigures(val)
+		h.Queue = f.queue
+	case partSub:
+		var sub store.Subscription
+		sub, err = parseSub(val, string(key[lenPart:]))
+		h.Subs = append(h.Subs, sub)
+	case partCursor:
+	default:
+		err = fmt.Errorf("part %d: %w", part, ErrDamaged)
+	}
+	return part, err
 }
 
 func (r *reader) received(n number) ([]message.PacketID, error) {
@@ -303,24 +315,39 @@ func (s *Store) Heads(ctx context.Context, visit func(store.Session, []store.Sub
 
 // heads visits all sessions. What a session that ended left is passed over.
 func (r *reader) heads(visit func(n number, h *store.Head) (bool, error)) error {
-	for ok := r.it.SeekGE([]byte{spaceSession}); ok && r.it.Key()[0] == spaceSession; {
-		key := r.it.Key()
-		if len(key) < lenPart {
-			return fmt.Errorf("key %x: %w", key, ErrDamaged)
+	var h store.Head
+	var f figures
+	var n number // of h; 0 is none
+	more := true
+	flush := func() (err error) {
+		if n != 0 {
+			more, err = visit(n, &h)
 		}
-		n := keyNumber(key)
-		if key[lenPart-1] == partHead {
-			var h store.Head
-			if _, err := r.top(n, &h, nil); err != nil {
-				return err
-			}
-			if more, err := visit(n, &h); err != nil || !more {
-				return err
-			}
-		}
-		ok = r.it.SeekGE(appendNumber(nil, spaceSession, n+1))
+		h, n = store.Head{}, 0
+		return err
 	}
-	return r.it.Error()
+	prefix := []byte{spaceSession}
+	err := r.each(prefix, prefix, func(key, val []byte) (bool, error) {
+		if len(key) < lenPart {
+			return false, ErrDamaged
+		}
+		now := keyNumber(key)
+		if now != n {
+			if err := flush(); err != nil || !more {
+				return false, err
+			}
+			if key[lenPart-1] != partHead {
+				return true, nil
+			}
+			n = now
+		}
+		_, err := addPart(key, val, &h, &f)
+		return true, err
+	})
+	if err != nil || !more {
+		return err
+	}
+	return flush()
 }
 
 // figures visits what start-up needs of all sessions.

@@ -236,3 +236,16 @@ func parseGiven(b []byte) (given, error) {
 	g := given{p.uvarint(), p.uvarint()}
 	return g, p.end("numbers")
 }
+
+func appendCount(dst []byte, n int64) []byte {
+	return binary.AppendUvarint(append(dst, valueVersion), uint64(n))
+}
+
+func parseCount(b []byte) (int64, error) {
+	p := parser{b: b}
+	if err := p.version("count"); err != nil {
+		return 0, err
+	}
+	n := int64(p.uvarint())
+	return n, p.end("count")
+}

@@ -14,6 +14,7 @@ type session struct {
 	// As admitted: what will be when everything before the next batch is written.
 	exists bool
 	epoch  message.Epoch
+	unused uint64 // no entry with this Seq or a higher one was admitted
 	held   *held  // batches that linger
 	listed bool   // it is in the committer's list of those that hold
 	round  uint64 // the round in which it last had a ready batch
@@ -101,7 +102,7 @@ func (c *committer) admit(w *work) {
 	if w.err = c.guard.admit(w.b, s != nil && s.exists); w.err != nil || w.b.Client == "" {
 		return
 	}
-	_, begins, any := heads(w.b.Ops)
+	last, begins, any := heads(w.b.Ops)
 	if s == nil {
 		if !any && len(w.b.Ops) > 0 {
 			w.err = store.ErrNotFound
@@ -126,6 +127,18 @@ func (c *committer) admit(w *work) {
 			s.epoch = epochAfter(w.b)
 		} else {
 			s.epoch = 0
+		}
+		if last >= 0 {
+			s.unused = 0
+		}
+	}
+}
+
+// use notes the entries of a batch that was admitted.
+func (s *session) use(b *store.Batch) {
+	for i := range b.Ops {
+		if op := &b.Ops[i]; op.Kind == store.KindEntry && !op.Delete && op.Seq >= s.unused {
+			s.unused = op.Seq + 1
 		}
 	}
 }
