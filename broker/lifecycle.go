@@ -31,6 +31,13 @@ func (n *Node) Start(ctx context.Context) error {
 func (n *Node) startLocked(ctx context.Context) error {
 	n.onStop(func(context.Context) error { return n.store.Close() })
 	n.onStop(n.hooks.Close)
+	started := false
+	n.onStop(func(context.Context) error {
+		if started { // and nobody is connected any more
+			n.hooks.Stopped()
+		}
+		return nil
+	})
 	n.onStop(func(context.Context) error { n.router.Close(); return nil })
 	if err := n.router.Restore(ctx); err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -58,7 +65,7 @@ func (n *Node) startLocked(ctx context.Context) error {
 		return err
 	})
 	n.hooks.Started()
-	n.onStop(func(context.Context) error { n.hooks.Stopped(); return nil })
+	started = true
 	return nil
 }
 
