@@ -25,9 +25,9 @@ const scramSaltLen = 16
 // Verifier is what a server keeps of a password for SCRAM-SHA-256. Printing it shows
 // neither salt nor keys.
 type Verifier struct {
-	Salt       []byte
-	StoredKey  []byte
-	ServerKey  []byte
+	Salt       []byte `json:"-"`
+	StoredKey  []byte `json:"-"`
+	ServerKey  []byte `json:"-"`
 	Iterations int
 }
 
