@@ -95,7 +95,7 @@ func (p *pipe) Pump(step func(read func([]byte) (int, error)) bool) error {
 		var err error
 		if len(p.pending) == 0 {
 			var n int
-			n, err = p.Conn.Read(p.buf[:])
+			n, err = p.Read(p.buf[:])
 			p.pending = p.buf[:n]
 		}
 		if len(p.pending) > 0 && step(read) {
