@@ -1,9 +1,12 @@
 package conn_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/skeinmq/skein/auth"
+	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/testing/harness"
 )
 
@@ -82,6 +85,33 @@ func TestFlapping(t *testing.T) {
 			t.Errorf("after the ban: %s", got)
 		}
 	})
+}
+
+// Nobody can have the client identifier of somebody else banned.
+func TestFlappingOfARefusedClient(t *testing.T) {
+	test(t, func(s *setup) {
+		s.auth = onlyAnn{}
+		s.Admit.FlapConnects, s.Admit.FlapWindow, s.Admit.FlapBan = 3, time.Minute, time.Hour
+	}, func(g *rig) {
+		for range 10 {
+			if _, got := g.enter(home, "victim"); got != "connack:87" {
+				t.Fatalf("got %s", got)
+			}
+		}
+		c := g.dial(home, false)
+		c.send(harness.Connect{ID: "victim", User: "ann"}.Bytes())
+		c.want("connack:00")
+	})
+}
+
+// onlyAnn lets a user named ann in.
+type onlyAnn struct{}
+
+func (onlyAnn) Begin(_ context.Context, q hooks.Connect) hooks.Step {
+	if q.User != "ann" {
+		return hooks.Refuse(0x87, "not ann")
+	}
+	return hooks.Accept(auth.Named(q.User, true), nil)
 }
 
 func TestMemoryIsShort(t *testing.T) {

@@ -319,6 +319,22 @@ func TestWills(t *testing.T) {
 
 // Taken over with Clean Start the old session ends, and its will is sent at once; without,
 // it waits for its delay, and the new connection has cancelled it.
+// Without a store that outlives the node its stop ends every session.
+func TestWillsAtTheStopOfANodeWithoutADisk(t *testing.T) {
+	bothStores(t, func(s *setup) { s.Durable = false }, func(g *rig) {
+		o := g.connect("o", dial{})
+		o.subscribe(1, "will")
+		o.frames()
+		for i, delay := range []uint32{0, 60} {
+			c := g.connect(fmt.Sprint(i), dial{will: will(fmt.Sprint(delay), delay)})
+			g.r.Disconnect(c.link, DisconnectRequest{Will: true, Stopping: true})
+		}
+		if got := payloads(o.receive()); got != "0 60" {
+			g.t.Errorf("sent %q", got)
+		}
+	})
+}
+
 func TestWillOfATakenOverConnection(t *testing.T) {
 	for _, clean := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -38,7 +38,7 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	case !q.Will:
 		c.head.Will = nil
 	case !q.Stopping || ended || !r.Settings().Durable:
-		send = c.startWillLocked(ended || c.clean)
+		send = c.startWillLocked(ended || c.clean || q.Stopping) // a delay would outlive the node
 	}
 	if !ended {
 		c.startExpiryLocked()
