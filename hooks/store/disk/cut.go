@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync/atomic"
 
@@ -34,6 +35,15 @@ func (c *cutFS) file(f vfs.File, err error) (vfs.File, error) {
 
 // Unwrap implements vfs.FS.
 func (c *cutFS) Unwrap() vfs.FS { return c.FS }
+
+// Lock implements vfs.FS. The store itself holds the directory's lock as long as it
+// lives, whatever becomes of an engine.
+func (c *cutFS) Lock(string) (io.Closer, error) { return noLock{}, nil }
+
+type noLock struct{}
+
+// Close implements io.Closer.
+func (noLock) Close() error { return nil }
 
 // Create implements vfs.FS.
 func (c *cutFS) Create(name string, cat vfs.DiskWriteCategory) (vfs.File, error) {

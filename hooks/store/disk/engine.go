@@ -40,13 +40,13 @@ type job struct {
 }
 
 // openEngine opens the database in o.Dir.
-func openEngine(o *Options, lock *pebble.Lock, readOnly bool) (*engine, error) {
+func openEngine(o *Options, readOnly bool) (*engine, error) {
 	e := &engine{
 		fs: &cutFS{FS: o.FS}, log: o.Log, jobs: make(chan job), done: make(chan error, 1), gone: make(chan struct{}),
 		broken: make(chan struct{}), empty: make(chan struct{}),
 	}
 	err := e.aside(func() (err error) {
-		e.db, err = pebble.Open(o.Dir, o.engine(e.fs, lock, engineLog{e}, &pebble.EventListener{BackgroundError: e.background}, readOnly))
+		e.db, err = pebble.Open(o.Dir, o.engine(e, readOnly))
 		return err
 	})
 	if err != nil {
@@ -130,10 +130,16 @@ func (e *engine) background(err error) {
 	case e.given.Load():
 		runtime.Goexit() // nobody will stop it from trying again
 	case pebble.IsCorruptionError(err):
-		e.log.Error("store file is damaged", "error", err)
+		e.log.Error("store cannot be compacted: a file is damaged", "error", err)
 	default:
 		e.fail(err)
 	}
+}
+
+// damage is told of a file that is damaged, on the goroutine of whoever reads it,
+// who gets an error too.
+func (e *engine) damage(info pebble.DataCorruptionInfo) {
+	e.log.Error("store file is damaged", "file", info.Path, "error", info.Details)
 }
 
 // enter lets a reader in; leave must follow if it answers true.

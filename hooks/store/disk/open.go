@@ -103,7 +103,7 @@ func (s *Store) Totals() (messages, bytes int64) { return s.messages.Load(), s.b
 // open opens the engine and learns what is there.
 func (c *committer) open(ctx context.Context) error {
 	c.guard.look(c.now)
-	eng, err := openEngine(&c.opts, c.lock, false)
+	eng, err := openEngine(&c.opts, false)
 	if err != nil {
 		return openError(c.opts.Dir, err)
 	}

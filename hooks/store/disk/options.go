@@ -100,9 +100,10 @@ const format = pebble.FormatValueSeparation
 // engine are the options of pebble. Commits are few and large, so memtables are
 // large; writes are never stopped by many small files in the first level, because
 // a committer that stands still is worse than a slow read.
-func (o *Options) engine(fs vfs.FS, lock *pebble.Lock, logger pebble.Logger, events *pebble.EventListener, readOnly bool) *pebble.Options {
+func (o *Options) engine(e *engine, readOnly bool) *pebble.Options {
 	p := &pebble.Options{
-		FS: fs, Lock: lock, Logger: logger, EventListener: events, ReadOnly: readOnly, ErrorIfNotExists: readOnly,
+		FS: e.fs, Logger: engineLog{e}, ReadOnly: readOnly, ErrorIfNotExists: readOnly,
+		EventListener:               &pebble.EventListener{BackgroundError: e.background, DataCorruption: e.damage},
 		FormatMajorVersion:          format,
 		CacheSize:                   max(o.Cache, 1<<20),
 		MemTableSize:                uint64(max(o.MemTable, 1<<20)),
