@@ -248,8 +248,8 @@ func (x *scramExchange) parseClientFinal(data []byte) (without string, proof []b
 		return "", nil, errScramSyntax
 	}
 	without = s[:i]
-	proof, err = base64.StdEncoding.Strict().DecodeString(s[i+len(",p="):])
-	if err != nil || len(proof) != sha256.Size {
+	proof, err = decode(base64.StdEncoding, "proof", s[i+len(",p="):], sha256.Size, sha256.Size)
+	if err != nil {
 		return "", nil, errScramSyntax
 	}
 	binding, rest, ok := strings.Cut(without, ",")
