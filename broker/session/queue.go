@@ -37,6 +37,17 @@ func (q *deque) pop() {
 	}
 }
 
+// reserve makes room for n more in one step.
+func (q *deque) reserve(n int) {
+	size := max(minQueue, len(q.buf))
+	for size < q.n+n {
+		size *= 2
+	}
+	if size > len(q.buf) && n > 0 {
+		q.resize(size)
+	}
+}
+
 // trim makes the ring as small as what it holds allows.
 func (q *deque) trim() {
 	if q.n == 0 {

@@ -15,8 +15,8 @@ func (s *Session) Assign(qos byte) message.PacketID {
 }
 
 // Fill sends what may be sent: first what was in flight, then the queue, while
-// the window has room and fewer than room bytes were produced. It reports
-// whether the queue is drained, so that retained messages and shared queues may
+// the window has room, fewer than room bytes were produced, and what comes next is
+// in memory. It reports whether the queue is drained, so that retained messages and shared queues may
 // follow. What has expired before its delivery began is dropped
 // [MQTT-3.3.2-5]; what was begun is finished [MQTT-4.3.3-7].
 func (s *Session) Fill(o *Output, now int64, room int) bool {
@@ -27,20 +27,20 @@ func (s *Session) Fill(o *Output, now int64, room int) bool {
 	if !s.refill(o, now, stop) {
 		return false
 	}
-	for s.queue.n > 0 {
-		e := s.queue.peek()
+	for q := s.oldest(); q != nil; q = s.oldest() {
+		e := q.peek()
 		if e.Msg.Expired(now) {
 			s.end(o, e, DropExpired)
-			s.queue.pop()
+			q.pop()
 			continue
 		}
 		if len(o.Now)+len(o.After) >= stop || e.QoS > 0 && !s.Window(1) {
 			return false
 		}
 		s.send(o, e, now, true)
-		s.queue.pop()
+		q.pop()
 	}
-	return true
+	return s.empty()
 }
 
 // Push sends an entry from a Source or a retained message at once; the caller

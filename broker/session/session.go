@@ -31,6 +31,11 @@ type Limits struct {
 	Messages int   // messages that wait behind the window
 	Bytes    int64 // of all queued messages, by message.Size
 	Overflow Overflow
+	// One page of a persistent session's queue is in memory while its client is
+	// connected, and nothing of it while it is not; the rest is in the store. Both are
+	// above 0, or everything stays in memory.
+	PageMessages int
+	PageBytes    int64
 }
 
 // Source is where an entry came from if not from the session's own
@@ -76,12 +81,14 @@ const maxUsed = 1<<15 - 1
 type Session struct {
 	limits     Limits
 	win        window
-	queue      deque
+	queue      deque // what waits first and has a record, as far as it is in memory
+	rest       *rest
 	received   idSet
 	redeliver  []message.PacketID // in flight from an earlier connection, not yet sent on this one
 	enc        Encoder            // nil while offline
 	seq        uint64
-	max        int // window of the connection
+	after      uint64 // with pages: Seq of the last entry that is in the queue or has left it
+	max        int    // window of the connection
 	persistent bool
 	settled    bool // every record that was given out is known to be committed
 	proven     bool // so were all of them when this connection began
@@ -90,7 +97,10 @@ type Session struct {
 // New returns an empty session. A persistent one keeps its messages and emits
 // records; one that is not ends with its connection.
 func New(persistent bool, l Limits) *Session {
-	return &Session{persistent: persistent, limits: l, settled: true}
+	if !persistent || l.PageBytes <= 0 {
+		l.PageMessages = 0
+	}
+	return &Session{persistent: persistent, limits: l, rest: &noRest, settled: true}
 }
 
 // Persistent reports whether the session outlives its connection.
@@ -107,9 +117,11 @@ func (s *Session) Connected(enc Encoder, max int) {
 	s.redeliver = s.win.inOrder()
 }
 
-// Disconnected ends the connection.
+// Disconnected ends the connection. With pages, what the store has of the queue is
+// no longer in memory.
 func (s *Session) Disconnected() {
 	s.enc, s.redeliver = nil, nil
+	s.unload()
 	s.Trim()
 }
 
@@ -125,13 +137,21 @@ func (s *Session) Settled() { s.settled, s.proven = true, true }
 // Trim gives back memory that a quiet session does not need.
 func (s *Session) Trim() {
 	s.queue.trim()
+	s.trimRest()
 	s.win.trim()
 	s.received.trim()
 }
 
-// Counts are the lengths of the queue and the window, and the queue's bytes.
+// Counts are the lengths of the queue and the window, and the queue's bytes. What
+// is in the store alone counts like the rest.
 func (s *Session) Counts() (queued, inflight int, bytes int64) {
-	return s.queue.n, s.win.used, s.queue.bytes
+	queued, bytes = s.waiting()
+	return queued, s.win.used, bytes
+}
+
+func (s *Session) empty() bool {
+	n, _ := s.waiting()
+	return n == 0
 }
 
 // room is how many more messages the window takes; none while what was in
@@ -163,11 +183,11 @@ func (s *Session) resuming() bool {
 
 // Ready reports whether n new messages may be sent at once: connected, nothing
 // waiting before them, and room in the window.
-func (s *Session) Ready(n int) bool { return s.queue.n == 0 && s.Window(n) }
+func (s *Session) Ready(n int) bool { return s.empty() && s.Window(n) }
 
 // Free is how many new messages may be sent at once, by Assign or Push.
 func (s *Session) Free() int {
-	if s.queue.n > 0 {
+	if !s.empty() {
 		return 0
 	}
 	return s.room()
