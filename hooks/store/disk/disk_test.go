@@ -12,7 +12,6 @@ import (
 
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/hooks/store"
-	"github.com/skeinmq/skein/hooks/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -79,8 +78,4 @@ func addQueue(r *reader, img *store.Image) error {
 	}
 	slices.SortFunc(img.Entries, func(a, b store.StoredEntry) int { return cmp.Compare(a.Seq, b.Seq) })
 	return nil
-}
-
-func TestContract(t *testing.T) {
-	storetest.RunDurable(t, func(t *testing.T, dir string) store.Store { return whole{open(t, Options{Dir: dir})} })
 }

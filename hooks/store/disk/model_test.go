@@ -140,6 +140,10 @@ func render(t testing.TB, s store.Store, id message.ClientID) string {
 		t.Fatalf("load %q: %v", id, err)
 	}
 	var b strings.Builder
+	if w := img.Session.Will; w != nil {
+		fmt.Fprintf(&b, "will %+v %d %d %d %v\n", w.Message, w.Delay, w.At, w.Expiry, w.HasExp)
+		img.Session.Will = nil
+	}
 	fmt.Fprintf(&b, "%+v\n%+v\nreceived %v\n", img.Session, img.Subs, img.Received)
 	for i := range img.Entries {
 		e := &img.Entries[i]

@@ -128,6 +128,8 @@ func (r *reader) format(dir string) (fresh bool, err error) {
 		return true, r.it.Error()
 	case !ok || len(v) != 1:
 		return false, fmt.Errorf("disk store %s: %w: it has no format number; it is another program's, or restore it from a backup", dir, ErrDamaged)
+	case v[0] == importing:
+		return false, fmt.Errorf("disk store %s: %w: an import into it did not end; import again into an empty directory", dir, ErrDamaged)
 	case v[0] > formatNumber:
 		return false, fmt.Errorf("disk store %s: %w: it has format %d, known is %d; run the version that wrote it, or a later one", dir, ErrNewer, v[0], formatNumber)
 	}
@@ -307,23 +309,23 @@ func (r *reader) inflight(n number, head uint64) ([]store.StoredEntry, error) {
 }
 
 // Heads implements store.Sessions. It holds one session at a time.
-func (s *Store) Heads(ctx context.Context, visit func(store.Session, []store.Subscription) bool) error {
+func (s *Store) Heads(ctx context.Context, visit func(*store.Head) bool) error {
 	return s.with(ctx, func(r *reader) error {
-		return r.heads(func(_ number, h *store.Head) (bool, error) { return visit(h.Session, h.Subs), nil })
+		return r.heads(func(_ number, h *store.Head) (bool, error) { return visit(h), nil })
 	})
 }
 
 // heads visits all sessions. What a session that ended left is passed over.
 func (r *reader) heads(visit func(n number, h *store.Head) (bool, error)) error {
-	var h store.Head
+	h := new(store.Head) // the visitor may keep it
 	var f figures
 	var n number // of h; 0 is none
 	more := true
 	flush := func() (err error) {
 		if n != 0 {
-			more, err = visit(n, &h)
+			more, err = visit(n, h)
+			h, n = new(store.Head), 0
 		}
-		h, n = store.Head{}, 0
 		return err
 	}
 	prefix := []byte{spaceSession}
@@ -341,7 +343,7 @@ func (r *reader) heads(visit func(n number, h *store.Head) (bool, error)) error 
 			}
 			n = now
 		}
-		_, err := addPart(key, val, &h, &f)
+		_, err := addPart(key, val, h, &f)
 		return true, err
 	})
 	if err != nil || !more {

@@ -30,7 +30,7 @@ func size(t *testing.T, s *Store) int {
 // A message for many sessions is stored once, and its space comes back, by
 // acknowledgements and by ends of sessions, over a restart too.
 func TestSharedBodies(t *testing.T) {
-	const sessions, messages, payload = 200, 20, 10_000
+	const sessions, messages, payload = 60, 20, 10_000
 	dir := t.TempDir()
 	s := open(t, Options{Dir: dir})
 	empty := size(t, s)

@@ -204,6 +204,9 @@ func parseEntry(b []byte, seq uint64) (entryValue, error) {
 		}
 	}
 	if flags&flagShared == 0 {
+		if len(p.b) == 0 {
+			p.fail()
+		}
 		v.inline, p.b = p.b, nil
 		return v, p.end("entry")
 	}
