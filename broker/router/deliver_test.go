@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -448,6 +449,7 @@ func TestNothingLeavesBeforeItsCommit(t *testing.T) {
 	subscribed := make(chan struct{})
 	go func() { defer close(subscribed); s.subscribe(2, "t") }()
 	for st.held() == 0 {
+		runtime.Gosched()
 	}
 	if b := s.out.take(); len(b) > 0 {
 		t.Errorf("before the commit of SUBSCRIBE: % x", b)
@@ -509,6 +511,7 @@ func TestNothingLeavesBeforeItsCommit(t *testing.T) {
 	connected := make(chan *peer)
 	go func() { connected <- g.connect("late", dial{}) }()
 	for st.held() == 0 {
+		runtime.Gosched()
 	}
 	select {
 	case <-connected:
@@ -544,32 +547,24 @@ func TestRefusedCommits(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); c.subscribe(1, "u") }()
 	for g.store.held() == 0 {
+		runtime.Gosched()
 	}
 	g.store.fail(errBroken)
 	<-done
 	<-c.gone
 	c.want("")
-	go g.store.fail(nil) // nothing waits
-	refused := make(chan error)
+	refused := make(chan error, 1)
 	go func() { _, _, err := g.tryConnect("n", dial{}); refused <- err }()
 	for g.store.held() == 0 {
+		runtime.Gosched()
 	}
-	for _, b := range g.store.take(-1) {
-		go b.done.Committed(errBroken)
+	g.store.fail(errBroken)
+	var e *ConnectError
+	if err := <-refused; !asConnectError(err, &e) || e.Code != codeUnavailable {
+		t.Errorf("%v", err)
 	}
-	for {
-		select {
-		case err := <-refused:
-			var e *ConnectError
-			if !asConnectError(err, &e) || e.Code != codeUnavailable {
-				t.Errorf("%v", err)
-			}
-			g.store.open()
-			return
-		default:
-			g.store.fail(errBroken)
-		}
-	}
+	g.store.fail(errBroken) // what is said of the session afterwards
+	g.store.open()
 }
 
 func asConnectError(err error, e **ConnectError) bool {
