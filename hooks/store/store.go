@@ -152,8 +152,9 @@ type Committer interface {
 type Sessions interface {
 	// Load returns the committed state of one session, or ErrNotFound.
 	Load(ctx context.Context, id message.ClientID) (*Image, error)
-	// Heads calls visit for every stored session until it returns false.
-	Heads(ctx context.Context, visit func(Session, []Subscription) bool) error
+	// Heads calls visit for every stored session until it returns false. A head is
+	// valid during its call.
+	Heads(ctx context.Context, visit func(*Head) bool) error
 }
 
 // Node reads the node's own records.
@@ -165,8 +166,11 @@ type Node interface {
 // Store is everything the router needs.
 type Store interface {
 	Committer
+	Grouper
 	Sessions
+	Pager
 	Node
+	Groups
 	// Close waits for commits under way, then releases everything.
 	Close() error
 }

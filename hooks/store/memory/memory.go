@@ -1,9 +1,11 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/skeinmq/skein/broker/message"
@@ -15,6 +17,12 @@ type delayed struct {
 	m  *message.Message
 }
 
+// place is one of a group's queue.
+type place struct {
+	group string
+	seq   uint64
+}
+
 // Store implements store.Store.
 type Store struct {
 	gate     gate
@@ -23,11 +31,14 @@ type Store struct {
 	mu       sync.Mutex
 	retained map[string]*message.Message
 	delayed  map[uint64]delayed
+	groups   map[place]*message.Message
 }
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{gate: gate{empty: make(chan struct{})}, retained: map[string]*message.Message{}, delayed: map[uint64]delayed{}}
+	return &Store{
+		gate: gate{empty: make(chan struct{})}, retained: map[string]*message.Message{}, delayed: map[uint64]delayed{}, groups: map[place]*message.Message{},
+	}
 }
 
 // Close waits for the commits under way, their callbacks included; it must not be
@@ -36,6 +47,13 @@ func (s *Store) Close() error {
 	s.gate.close()
 	return nil
 }
+
+// Begin implements store.Grouper: nothing is left of a process that ends, so there
+// is nothing to join.
+func (*Store) Begin() {}
+
+// End implements store.Grouper.
+func (*Store) End() {}
 
 // Commit applies b and calls done before it returns.
 func (s *Store) Commit(b *store.Batch, done store.Committed) {
@@ -68,7 +86,9 @@ func check(b *store.Batch) error {
 		case store.KindEntry:
 			lacks = op.Entry.Msg == nil
 		case store.KindState, store.KindReceived:
-		case store.KindRetained, store.KindDelayed:
+		case store.KindCursor:
+			lacks = op.Cursor == nil
+		case store.KindRetained, store.KindDelayed, store.KindGroupEntry:
 			ofNode, lacks = true, op.Msg == nil
 		default:
 			return fmt.Errorf("memory store: operation %d has unknown kind %d", i, op.Kind)
@@ -88,17 +108,23 @@ func (s *Store) commitNode(b *store.Batch) {
 	defer s.mu.Unlock()
 	for i := range b.Ops {
 		op := &b.Ops[i]
-		switch {
-		case op.Kind == store.KindRetained && op.Delete:
-			delete(s.retained, op.Filter)
-		case op.Kind == store.KindRetained:
-			s.retained[op.Filter] = op.Msg
-		case op.Delete:
-			delete(s.delayed, op.Seq)
+		switch op.Kind {
+		case store.KindRetained:
+			set(s.retained, op.Filter, op.Msg, op.Delete)
+		case store.KindDelayed:
+			set(s.delayed, op.Seq, delayed{op.At, op.Msg}, op.Delete)
 		default:
-			s.delayed[op.Seq] = delayed{op.At, op.Msg}
+			set(s.groups, place{op.Filter, op.Seq}, op.Msg, op.Delete)
 		}
 	}
+}
+
+func set[K comparable, V any](m map[K]V, k K, v V, gone bool) {
+	if gone {
+		delete(m, k)
+		return
+	}
+	m[k] = v
 }
 
 // commitSession tries again when the record it found was deleted meanwhile.
@@ -137,14 +163,27 @@ func (s *Store) Load(ctx context.Context, id message.ClientID) (*store.Image, er
 	return nil, store.ErrNotFound
 }
 
-// Heads visits the heads and subscriptions of all sessions.
-func (s *Store) Heads(ctx context.Context, visit func(store.Session, []store.Subscription) bool) error {
+// Page implements store.Pager.
+func (s *Store) Page(ctx context.Context, id message.ClientID, after uint64, max int, bytes int64) ([]store.Entry, error) {
+	if err := s.readable(ctx); err != nil {
+		return nil, err
+	}
+	if v, ok := s.sessions.Load(id); ok {
+		if page, ok := v.(*record).page(after, max, bytes); ok {
+			return page, nil
+		}
+	}
+	return nil, store.ErrNotFound
+}
+
+// Heads visits the heads of all sessions.
+func (s *Store) Heads(ctx context.Context, visit func(*store.Head) bool) error {
 	if err := s.readable(ctx); err != nil {
 		return err
 	}
 	s.sessions.Range(func(_, v any) bool {
-		head, subs, ok := v.(*record).top()
-		return !ok || visit(head, subs)
+		head := v.(*record).top()
+		return head == nil || visit(head)
 	})
 	return nil
 }
@@ -175,6 +214,25 @@ func (s *Store) Delayed(ctx context.Context, visit func(seq uint64, at int64, m 
 	s.mu.Unlock()
 	for seq, d := range all {
 		if !visit(seq, d.at, d.m) {
+			break
+		}
+	}
+	return nil
+}
+
+// GroupEntries visits what waits in shared groups, each group's in order.
+func (s *Store) GroupEntries(ctx context.Context, visit func(group string, seq uint64, m *message.Message) bool) error {
+	if err := s.readable(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	all := maps.Clone(s.groups)
+	s.mu.Unlock()
+	places := slices.SortedFunc(maps.Keys(all), func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.seq, b.seq))
+	})
+	for _, p := range places {
+		if !visit(p.group, p.seq, all[p]) {
 			break
 		}
 	}

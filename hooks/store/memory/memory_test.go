@@ -43,7 +43,7 @@ func TestReadersHeedTheirContext(t *testing.T) {
 	_, err := s.Load(ctx, "c")
 	for i, err := range []error{
 		err,
-		s.Heads(ctx, func(store.Session, []store.Subscription) bool { return true }),
+		s.Heads(ctx, func(*store.Head) bool { return true }),
 		s.Retained(ctx, func(*message.Message) bool { return true }),
 		s.Delayed(ctx, func(uint64, int64, *message.Message) bool { return true }),
 	} {

@@ -18,13 +18,11 @@ type record struct {
 	epoch    message.Epoch  // highest that committed
 	dead     bool           // taken out of the store; the client id has another record or none
 	subs     map[string]store.Subscription
-	entries  map[uint64]store.StoredEntry
-	peak     int // entries since there were none
+	cursors  map[string]store.Cursor
+	entries  queue
 	received map[message.PacketID]struct{}
+	figures  store.Queue
 }
-
-// manyEntries is how large the map of an emptied session may stay.
-const manyEntries = 64
 
 // commitLocked applies b, or nothing.
 func (r *record) commitLocked(b *store.Batch) error {
@@ -37,6 +35,9 @@ func (r *record) commitLocked(b *store.Batch) error {
 	r.epoch = b.Epoch
 	for i := range b.Ops {
 		r.applyLocked(&b.Ops[i])
+	}
+	if r.head != nil {
+		r.figures = b.Queue
 	}
 	return nil
 }
@@ -57,18 +58,20 @@ func (r *record) applyLocked(op *store.Op) {
 		} else {
 			put(&r.subs, op.Filter, *op.Sub)
 		}
+	case store.KindCursor:
+		if op.Delete {
+			delete(r.cursors, op.Filter)
+		} else {
+			put(&r.cursors, op.Filter, *op.Cursor)
+		}
 	case store.KindEntry:
 		if op.Delete {
-			r.forgetLocked(op.Seq)
+			r.entries.remove(op.Seq)
 		} else {
-			put(&r.entries, op.Seq, store.StoredEntry{Entry: op.Entry})
-			r.peak = max(r.peak, len(r.entries))
+			r.entries.put(op.Seq, store.StoredEntry{Entry: op.Entry})
 		}
 	case store.KindState:
-		if e, ok := r.entries[op.Seq]; ok {
-			e.State = op.State
-			r.entries[op.Seq] = e
-		}
+		r.entries.setState(op.Seq, op.State)
 	case store.KindReceived:
 		if op.Delete {
 			delete(r.received, op.ID)
@@ -80,19 +83,12 @@ func (r *record) applyLocked(op *store.Op) {
 
 func (r *record) applyHeadLocked(op *store.Op) {
 	if op.Delete {
-		r.head, r.epoch, r.subs, r.entries, r.peak, r.received = nil, 0, nil, nil, 0, nil
+		r.head, r.epoch, r.subs, r.cursors, r.entries, r.received, r.figures = nil, 0, nil, nil, queue{}, nil, store.Queue{}
 		return
 	}
 	head := *op.Session
 	r.head = &head
 	r.epoch = max(r.epoch, head.Epoch)
-}
-
-func (r *record) forgetLocked(seq uint64) {
-	delete(r.entries, seq)
-	if len(r.entries) == 0 && r.peak > manyEntries {
-		r.entries, r.peak = nil, 0
-	}
 }
 
 func put[K comparable, V any](m *map[K]V, k K, v V) {
@@ -110,20 +106,42 @@ func (r *record) image() *store.Image {
 		return nil
 	}
 	img := &store.Image{
-		Session: *r.head, Subs: r.subsLocked(), Entries: slices.Collect(maps.Values(r.entries)), Received: slices.Sorted(maps.Keys(r.received)),
+		Session: *r.head, Subs: r.subsLocked(), Received: slices.Sorted(maps.Keys(r.received)), Queue: r.figures,
+		Cursors: slices.SortedFunc(maps.Values(r.cursors), func(a, b store.Cursor) int { return cmp.Compare(a.Filter, b.Filter) }),
 	}
-	slices.SortFunc(img.Entries, func(a, b store.StoredEntry) int { return cmp.Compare(a.Seq, b.Seq) })
+	r.entries.all(func(e *store.StoredEntry) bool {
+		img.Entries = append(img.Entries, *e)
+		return true
+	})
 	return img
 }
 
-// top copies head and subscriptions.
-func (r *record) top() (store.Session, []store.Subscription, bool) {
+// page copies entries whose delivery has not begun. ok is whether there is a session.
+func (r *record) page(after uint64, max int, bytes int64) (page []store.Entry, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.entries.after(after, func(e *store.StoredEntry) bool {
+		if e.State.Phase != store.Queued {
+			return true
+		}
+		bytes -= int64(e.Msg.Size())
+		if len(page) >= max || bytes < 0 && len(page) > 0 {
+			return false
+		}
+		page = append(page, e.Entry)
+		return true
+	})
+	return page, r.head != nil
+}
+
+// top copies what is known of a session without its queue, or answers nil.
+func (r *record) top() *store.Head {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.head == nil {
-		return store.Session{}, nil, false
+		return nil
 	}
-	return *r.head, r.subsLocked(), true
+	return &store.Head{Session: *r.head, Queue: r.figures, Subs: r.subsLocked()}
 }
 
 func (r *record) subsLocked() []store.Subscription {

@@ -152,7 +152,7 @@ func manyClients(s *suite) {
 	})
 	wg.Go(func() {
 		for range n {
-			if err := s.Heads(ctx, func(store.Session, []store.Subscription) bool { return true }); err != nil {
+			if err := s.Heads(ctx, func(*store.Head) bool { return true }); err != nil {
 				s.Errorf("heads: %v", err)
 			}
 			s.node()
@@ -228,11 +228,14 @@ func closing(s *suite) {
 	s.refused(store.ErrClosed, on("client", 1, entry(9)))
 	s.refused(store.ErrClosed, on("", 0, retain("t", msg(1))))
 	_, err := s.Load(ctx, "client")
+	_, paged := s.Page(ctx, "client", 0, 9, 1<<20)
 	errs := []error{
 		err,
-		s.Heads(ctx, func(store.Session, []store.Subscription) bool { return true }),
+		s.Heads(ctx, func(*store.Head) bool { return true }),
 		s.Retained(ctx, func(*message.Message) bool { return true }),
 		s.Delayed(ctx, func(uint64, int64, *message.Message) bool { return true }),
+		s.GroupEntries(ctx, func(string, uint64, *message.Message) bool { return true }),
+		paged,
 	}
 	for i, err := range errs {
 		if !errors.Is(err, store.ErrClosed) {

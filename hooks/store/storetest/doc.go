@@ -15,6 +15,8 @@
 //   - deleting a session deletes all its records;
 //   - a batch with an epoch below that of the session is refused with ErrFenced, one
 //     for no session with ErrNotFound, and neither leaves a trace;
+//   - a page has what is committed and not begun, in order, within its bounds;
+//   - the figures of a queue are those of the last batch;
 //   - an empty batch is answered after those before it;
 //   - a visitor may call the store, and ends the visit by answering false;
 //   - Close answers what was committed before it; then everything is ErrClosed.

@@ -52,6 +52,17 @@ func later(seq uint64, at int64, m *message.Message) store.Op {
 	return store.Op{Kind: store.KindDelayed, Seq: seq, At: at, Msg: m}
 }
 
+func cursor(filter, after string) store.Op {
+	return store.Op{Kind: store.KindCursor, Filter: filter, Cursor: &store.Cursor{
+		Filter: filter, After: after, Since: 1_700_000_000_000_000_003,
+		Sub: store.Subscription{Filter: filter, ID: 7, QoS: 1, RetainHandling: 1, RetainAsPub: true},
+	}}
+}
+
+func wait(group string, seq uint64, m *message.Message) store.Op {
+	return store.Op{Kind: store.KindGroupEntry, Filter: group, Seq: seq, Msg: m}
+}
+
 // remove turns an operation that writes into the one that deletes.
 func remove(op store.Op) store.Op {
 	return store.Op{Kind: op.Kind, Delete: true, Seq: op.Seq, ID: op.ID, Filter: op.Filter}
@@ -68,6 +79,6 @@ func full(id message.ClientID, epoch message.Epoch) *store.Batch {
 		subscribe("a/+/#", 2), subscribe("$share/g/a", 1), subscribe("#", 0),
 		entry(1), state(1, 65535, store.Sent), entry(2), state(2, 1, store.Released), entry(3),
 		{Kind: store.KindEntry, Seq: 4, Entry: store.Entry{Msg: &message.Message{Topic: "t", QoS: 1}, Seq: 4, QoS: 1}},
-		received(1), received(65535),
+		received(1), received(65535), cursor("a/+/#", ""), cursor("#", "a/b\x01"),
 	}}
 }

@@ -22,6 +22,8 @@ func roundtrip(s *suite) {
 			want.Entries = append(want.Entries, store.StoredEntry{Entry: op.Entry})
 		case store.KindState:
 			want.Entries[op.Seq-1].State = op.State
+		case store.KindCursor:
+			want.Cursors = append(want.Cursors, *op.Cursor)
 		}
 	}
 	s.same("session", s.image("client"), render(want))
@@ -92,8 +94,8 @@ func deleteSession(s *suite) {
 	s.commit(full("client", 3))
 	s.commit(on("client", 3, store.Op{Kind: store.KindSession, Delete: true}))
 	s.gone("client")
-	if err := s.Heads(ctx, func(h store.Session, _ []store.Subscription) bool {
-		s.Errorf("head of %q is still there", h.ID)
+	if err := s.Heads(ctx, func(h *store.Head) bool {
+		s.Errorf("head of %q is still there", h.Session.ID)
 		return true
 	}); err != nil {
 		s.Error(err)
@@ -165,19 +167,21 @@ func heads(s *suite) {
 	want := map[message.ClientID]string{}
 	for _, id := range []message.ClientID{"a", "b", "c"} {
 		b := full(id, 4)
+		b.Queue = store.Queue{Messages: 3, Bytes: 33, Last: 9}
 		s.commit(b)
 		want[id] = renderSubs([]store.Subscription{*b.Ops[1].Sub, *b.Ops[2].Sub, *b.Ops[3].Sub})
 	}
 	seen := map[message.ClientID]int{}
-	err := s.Heads(ctx, func(h store.Session, subs []store.Subscription) bool {
+	err := s.Heads(ctx, func(top *store.Head) bool {
+		h := top.Session
 		seen[h.ID]++
 		img, err := s.Load(ctx, h.ID) // a visitor may read
 		if err != nil {
 			s.Errorf("load %q: %v", h.ID, err)
 			return true
 		}
-		s.same("head", render(&store.Image{Session: h}), render(&store.Image{Session: img.Session}))
-		s.same("subscriptions", renderSubs(subs), want[h.ID])
+		s.same("head", render(&store.Image{Session: h, Queue: top.Queue}), render(&store.Image{Session: img.Session, Queue: store.Queue{Messages: 3, Bytes: 33, Last: 9}}))
+		s.same("subscriptions", renderSubs(top.Subs), want[h.ID])
 		s.commit(on(h.ID, 4, received(5))) // and write
 		return true
 	})
@@ -185,7 +189,7 @@ func heads(s *suite) {
 		s.Errorf("visited %v, %v", seen, err)
 	}
 	n := 0
-	if err := s.Heads(ctx, func(store.Session, []store.Subscription) bool { n++; return false }); err != nil || n != 1 {
+	if err := s.Heads(ctx, func(*store.Head) bool { n++; return false }); err != nil || n != 1 {
 		s.Errorf("visited %d after an end, %v", n, err)
 	}
 }

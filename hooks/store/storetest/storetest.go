@@ -22,7 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}{
 		{"Roundtrip", roundtrip}, {"Overwrite", overwrite}, {"DeleteRecords", deleteRecords}, {"EntryOrder", entryOrder},
 		{"DeleteSession", deleteSession}, {"NewSessionAfterDelete", newSessionAfterDelete}, {"Neighbours", neighbours}, {"UnknownSession", unknownSession},
-		{"Heads", heads}, {"Retained", retained}, {"Delayed", delayedMessages}, {"RandomOperations", randomOperations},
+		{"Heads", heads}, {"Cursors", cursors}, {"Pages", pages}, {"PageSkipsBegun", pageSkipsBegun}, {"Groups", groups}, {"Together", together}, {"Retained", retained}, {"Delayed", delayedMessages}, {"RandomOperations", randomOperations},
 		{"AnswersInOrder", answersInOrder}, {"EmptyBatch", emptyBatch}, {"CommitFromCallback", commitFromCallback}, {"ManyClients", manyClients},
 		{"NobodySeesHalf", nobodySeesHalf}, {"BadBatchLeavesNothing", badBatch}, {"Epochs", epochs}, {"FencedLeavesNothing", fenced},
 		{"StaleOwner", staleOwner}, {"Close", closing}, {"CloseWaits", closeWaits},
@@ -48,7 +48,7 @@ func RunDurable(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 		s := &suite{T: t, Store: open(t, dir)}
 		b := full("client", 7)
 		s.commit(b)
-		s.commit(&store.Batch{Ops: []store.Op{retain("a/b", msg(1)), later(9, 1234, msg(2))}})
+		s.commit(&store.Batch{Ops: []store.Op{retain("a/b", msg(1)), later(9, 1234, msg(2)), wait("g/a", 3, msg(3))}})
 		want, node := s.image("client"), s.node()
 		for range 2 {
 			if err := s.Close(); err != nil {
@@ -153,7 +153,10 @@ func render(img *store.Image) string {
 	}
 	ids := slices.Clone(img.Received)
 	slices.Sort(ids)
-	fmt.Fprintf(&b, "received %v", ids)
+	fmt.Fprintf(&b, "received %v\nqueue %+v", ids, img.Queue)
+	for _, c := range slices.SortedFunc(slices.Values(img.Cursors), func(a, b store.Cursor) int { return cmp.Compare(a.Filter, b.Filter) }) {
+		fmt.Fprintf(&b, "\ncursor %+v", c)
+	}
 	return b.String()
 }
 
@@ -190,5 +193,12 @@ func (s *suite) node() string {
 		s.Fatalf("delayed: %v", err)
 	}
 	slices.Sort(lines)
+	err = s.GroupEntries(ctx, func(group string, seq uint64, m *message.Message) bool {
+		lines = append(lines, fmt.Sprintf("group %q %d %s", group, seq, renderMessage(m)))
+		return true
+	})
+	if err != nil {
+		s.Fatalf("groups: %v", err)
+	}
 	return strings.Join(lines, "\n")
 }

@@ -44,6 +44,13 @@ var broken = map[string]struct {
 	"wills are lost":           {"Roundtrip", func() store.Store { return noWill{memory.New()} }},
 	"entries backwards":        {"EntryOrder", func() store.Store { return backwards{memory.New()} }},
 	"visits go on":             {"Heads", func() store.Store { return endless{memory.New()} }},
+	"pages without bound":      {"Pages", func() store.Store { return paged{memory.New(), func(p *pageOf) { p.n, p.bytes = 1000, 1<<30 }} }},
+	"pages from the start":     {"Pages", func() store.Store { return paged{memory.New(), func(p *pageOf) { p.after = 0 }} }},
+	"pages skip one":           {"PageSkipsBegun", func() store.Store { return paged{memory.New(), func(p *pageOf) { p.after += 2 }} }},
+	"pages have the begun":     {"PageSkipsBegun", func() store.Store { return without{memory.New(), store.KindState, false} }},
+	"cursors stay":             {"Cursors", func() store.Store { return without{memory.New(), store.KindCursor, true} }},
+	"group entries stay":       {"Groups", func() store.Store { return without{memory.New(), store.KindGroupEntry, true} }},
+	"no figures":               {"Heads", func() store.Store { return noFigures{memory.New()} }},
 	"open after Close":         {"Close", func() store.Store { return open{memory.New()} }},
 	"sessions out of thin air": {"UnknownSession", func() store.Store { return careless{memory.New()} }},
 }
@@ -115,6 +122,32 @@ func (s without) Commit(b *store.Batch, done store.Committed) {
 	s.Store.Commit(&c, done)
 }
 
+// pageOf is what a page is asked for with.
+type pageOf struct {
+	after uint64
+	n     int
+	bytes int64
+}
+
+type paged struct {
+	*memory.Store
+	wrong func(*pageOf)
+}
+
+func (s paged) Page(ctx context.Context, id message.ClientID, after uint64, n int, bytes int64) ([]store.Entry, error) {
+	p := pageOf{after, n, bytes}
+	s.wrong(&p)
+	return s.Store.Page(ctx, id, p.after, p.n, p.bytes)
+}
+
+type noFigures struct{ *memory.Store }
+
+func (s noFigures) Commit(b *store.Batch, done store.Committed) {
+	c := *b
+	c.Queue = store.Queue{}
+	s.Store.Commit(&c, done)
+}
+
 type noWill struct{ *memory.Store }
 
 func (s noWill) Load(ctx context.Context, id message.ClientID) (*store.Image, error) {
@@ -137,8 +170,8 @@ func (s backwards) Load(ctx context.Context, id message.ClientID) (*store.Image,
 
 type endless struct{ *memory.Store }
 
-func (s endless) Heads(ctx context.Context, visit func(store.Session, []store.Subscription) bool) error {
-	return s.Store.Heads(ctx, func(h store.Session, subs []store.Subscription) bool { visit(h, subs); return true })
+func (s endless) Heads(ctx context.Context, visit func(*store.Head) bool) error {
+	return s.Store.Heads(ctx, func(h *store.Head) bool { visit(h); return true })
 }
 
 type open struct{ *memory.Store }
@@ -230,7 +263,7 @@ func (d *disk) Load(ctx context.Context, id message.ClientID) (*store.Image, err
 	return d.Store.Load(ctx, id)
 }
 
-func (d *disk) Heads(ctx context.Context, visit func(store.Session, []store.Subscription) bool) error {
+func (d *disk) Heads(ctx context.Context, visit func(*store.Head) bool) error {
 	if err := d.check(); err != nil {
 		return err
 	}
@@ -249,6 +282,20 @@ func (d *disk) Delayed(ctx context.Context, visit func(uint64, int64, *message.M
 		return err
 	}
 	return d.Store.Delayed(ctx, visit)
+}
+
+func (d *disk) Page(ctx context.Context, id message.ClientID, after uint64, n int, bytes int64) ([]store.Entry, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	return d.Store.Page(ctx, id, after, n, bytes)
+}
+
+func (d *disk) GroupEntries(ctx context.Context, visit func(string, uint64, *message.Message) bool) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	return d.Store.GroupEntries(ctx, visit)
 }
 
 func TestDurable(t *testing.T) {
