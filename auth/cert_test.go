@@ -114,8 +114,10 @@ func writeTemp(t testing.TB, data []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	if _, err := f.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return f.Name()
@@ -228,8 +230,7 @@ func TestCertOfHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	state := s.ConnectionState()
-	near.Close()
-	far.Close()
+	_, _ = near.Close(), far.Close() // pipes have no error
 	c, _ := NewCert(CertConfig{User: CertCN, CRLFiles: []string{writeTemp(t, ca.crl(t, x509.RevocationList{}))}, CAFiles: []string{writeTemp(t, pemOf("CERTIFICATE", ca.Raw))}})
 	if a := c.Check(t.Context(), Credentials{TLS: &state}); a.Outcome != Allow || a.Identity.User != "ann" {
 		t.Errorf("%+v", a)

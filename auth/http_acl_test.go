@@ -230,3 +230,15 @@ func TestTTLCache(t *testing.T) {
 		t.Error("a cache of none has one")
 	}
 }
+
+func BenchmarkHTTPACLCached(b *testing.B) {
+	s := authServer(b, says(`{"result":"allow"}`))
+	h := newTestHTTPACL(b, HTTPConfig{URL: s.URL})
+	q, id := Query{Subject: aclSubject(), Topic: "site/1/device/2/state", Action: Publish}, Identity{}
+	if !h.Judge(b.Context(), &q, &id).Allowed {
+		b.Fatal("denied")
+	}
+	for b.Loop() {
+		h.Judge(b.Context(), &q, &id)
+	}
+}

@@ -62,10 +62,10 @@ func (b *breaker) leave(now time.Time, t callTicket, r callResult) breakerChange
 	if t.probe {
 		b.probing = false
 	}
-	switch {
-	case r == callUndecided:
+	switch r {
+	case callUndecided:
 		return breakerSame
-	case r == callAnswered:
+	case callAnswered:
 		b.failures = 0
 		if !t.probe {
 			return breakerSame

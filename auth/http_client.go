@@ -100,9 +100,8 @@ func loopback(host string) bool {
 // errTooLarge says that an answer is longer than it may be.
 var errTooLarge = errors.New("the answer is too large")
 
-// readBody reads an answer of at most limit bytes and lets it go.
+// readBody reads an answer of at most limit bytes.
 func readBody(r *http.Response, limit int64) ([]byte, error) {
-	defer func() { _ = r.Body.Close() }() // an error of reading has been told
 	b, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", err)

@@ -321,10 +321,11 @@ func (s *service) once(ctx context.Context, left int, body []byte, read func(obj
 	if err != nil {
 		return true, fmt.Errorf("asking the service: %w", withoutURL(err))
 	}
+	defer func() { _ = r.Body.Close() }() // an error of reading has been told
 	return understand(r, read)
 }
 
-// understand reads an answer and lets it go.
+// understand reads an answer.
 func understand(r *http.Response, read func(object) error) (again bool, err error) {
 	data, err := readBody(r, maxAnswer)
 	switch {

@@ -196,6 +196,7 @@ func (u *jwksURL) fetch(ctx context.Context) error {
 	if err != nil {
 		return withoutURL(err)
 	}
+	defer func() { _ = r.Body.Close() }() // an error of reading has been told
 	data, err := readBody(r, maxKeysBytes)
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ func (j *JWT) identify(c object, cr *Credentials, now time.Time) Answer {
 	switch {
 	case !ok || !validName(user):
 		return Denied(CodeBadCredentials, "token has no valid user name")
-	case j.cfg.MatchUser && !(cr.HasUser && cr.User == user):
+	case j.cfg.MatchUser && (!cr.HasUser || cr.User != user):
 		return Denied(CodeBadCredentials, "token is another user's")
 	}
 	if j.cfg.ClientClaim != "" {
