@@ -195,7 +195,7 @@ func (f greedy) Enqueue(o *Output, e Entry) bool {
 }
 
 func TestModelFindsFaults(t *testing.T) {
-	faults := map[string]func(*Session) machine{
+	findFaults(t, map[string]func(*Session) machine{
 		"PUBREL without record":            func(s *Session) machine { return noPhase{s} },
 		"PUBACK without record":            func(s *Session) machine { return noDelete{s} },
 		"redelivery backwards":             func(s *Session) machine { return backwards{s} },
@@ -216,7 +216,10 @@ func TestModelFindsFaults(t *testing.T) {
 		"PUBREC again before commit":       func(s *Session) machine { return impatient{s} },
 		"queue out of order":               func(s *Session) machine { return shuffled{s} },
 		"overflow takes what is in flight": func(s *Session) machine { return greedy{s} },
-	}
+	})
+}
+
+func findFaults(t *testing.T, faults map[string]func(*Session) machine) {
 	for name, wrap := range faults {
 		t.Run(name, func(t *testing.T) {
 			for i := range 20000 {

@@ -199,6 +199,10 @@ func (w *world) dropped(e *Entry, why Drop) {
 }
 
 func (w *world) droppedFull(u uid) {
+	if w.step == "paged" {
+		w.droppedPaged(u)
+		return
+	}
 	size := w.msgs[w.subject].bytes
 	full := w.limits.Messages > 0 && len(w.cur.queue)-w.room() >= w.limits.Messages
 	full = full && len(w.cur.queue) > 0
@@ -209,7 +213,7 @@ func (w *world) droppedFull(u uid) {
 	}
 	if u == w.subject {
 		lower := w.msgs[u].qos == 0 && len(w.cur.queue) > 0 && w.msgs[w.cur.queue[0]].qos > 0
-		if w.limits.Overflow == DropOldest && !lower && (w.limits.Bytes == 0 || size <= w.limits.Bytes) {
+		if w.limits.Overflow == DropOldest && !lower && !w.mayRefuse(u) && (w.limits.Bytes == 0 || size <= w.limits.Bytes) {
 			w.fail("%s: the newest message %d was dropped", w.step, u)
 		}
 		return

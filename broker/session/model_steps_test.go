@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
 )
 
 const everything = 1 << 20 // room for all that a history can produce
@@ -22,7 +23,7 @@ func (w *world) run(n int) error {
 }
 
 func (w *world) one() {
-	switch k := w.src.next(32); {
+	switch k := w.src.next(40); {
 	case k < 6:
 		w.enqueue()
 	case k < 9:
@@ -50,7 +51,11 @@ func (w *world) one() {
 			w.connect(1+w.src.next(4), w.src.next(3)*45)
 		}
 	case k < 27:
-		w.crash()
+		if w.src.next(6) == 0 {
+			w.cleanStart()
+		} else {
+			w.crash()
+		}
 	case k < 28:
 		w.stray()
 	case k < 29:
@@ -58,6 +63,10 @@ func (w *world) one() {
 		w.log("time %d", w.now)
 	case k < 31:
 		w.inbound()
+	case k < 38:
+		w.page()
+	case k < 39:
+		w.load()
 	default:
 		if len(w.pending) == 0 {
 			w.log("settled")
@@ -75,7 +84,7 @@ func (w *world) at(step string) {
 func (w *world) enqueue() {
 	w.at("enqueue")
 	u, e := w.newMessage(false)
-	if e.QoS == 0 && w.link.on {
+	if e.QoS == 0 && w.link.on && len(w.cur.queue) == 0 {
 		return // goes to the connection, past the session
 	}
 	w.subject = u
@@ -95,6 +104,11 @@ func (w *world) enqueue() {
 // bounded checks the queue's limits behind the message that was let in.
 func (w *world) bounded() {
 	n := len(w.cur.queue)
+	if w.paged() && w.limits.Overflow == DropOldest {
+		w.boundedByPage(n)
+		w.debt = w.over()
+		return
+	}
 	if l := w.limits.Messages; l > 0 && n > 1 && n-1-w.room() >= l {
 		w.fail("enqueue: %d messages queued, the limit is %d", n, l)
 	}
@@ -154,12 +168,13 @@ func (w *world) fill(room int) {
 		}
 	case drained != (len(w.cur.queue) == 0 && w.waiting() == 0):
 		w.fail("fill: answered %v with %d queued and %d to send again", drained, len(w.cur.queue), w.waiting())
-	case !drained && made < room && w.live() < w.link.window:
+	case !drained && made < room && w.live() < w.link.window && !w.inStore():
 		w.fail("fill: stopped with %d of %d in the window and %d bytes of %d", w.live(), w.link.window, made, room)
 	}
 }
 
 func (w *world) connect(window, maxSize int) {
+	w.load()
 	w.at("connect")
 	w.link = link{n: w.link.n + 1, on: true, window: window, maxSize: maxSize, version: 4 + byte(w.src.next(2)), settled: len(w.pending) == 0}
 	w.log("connect %d: version %d, window %d, maximum %d", w.link.n, w.link.version, window, maxSize)
@@ -184,21 +199,36 @@ func (w *world) disconnect() {
 		w.giveBack()
 	}
 	if !w.persistent {
-		for u := range w.msgs { // the session ends, and with it all it had
-			if w.cur.ended[uid(u)] == "" {
-				w.cur.ended[uid(u)] = "session ended"
-			}
-		}
-		w.begin()
-		w.out.Ops = nil
-		clear(w.holds)
-		clear(w.delivered)
-		w.lastFirst = [3]uid{}
-		for u := range w.msgs {
-			w.cur.ended[uid(u)] = "session ended"
-		}
+		w.end()
 	}
 	w.collect()
+}
+
+// end ends the session, and with it all it had, and begins the client's next.
+func (w *world) end() {
+	w.begin()
+	w.out.Ops, w.pending, w.lazy, w.debt = nil, nil, false, false
+	clear(w.holds)
+	clear(w.delivered)
+	w.lastFirst = [3]uid{}
+	for u := range w.msgs {
+		w.cur.ended[uid(u)] = "session ended"
+		w.done.ended[uid(u)] = "session ended"
+	}
+}
+
+// cleanStart replaces a session that is offline. A page of it may be under way.
+func (w *world) cleanStart() {
+	if !w.persistent || w.link.on {
+		return
+	}
+	w.at("clean start")
+	w.log("clean start")
+	w.end()
+	w.store.Commit(&store.Batch{Client: owner, Ops: []store.Op{
+		{Kind: store.KindSession, Delete: true}, {Kind: store.KindSession, Session: &store.Session{ID: owner}},
+	}}, ignore{})
+	w.counts()
 }
 
 // giveBack takes what was sent of shared groups and not acknowledged.
@@ -247,18 +277,20 @@ func (w *world) crash() {
 	}
 	w.cur = w.done.clone()
 	w.cur.queue = w.storedQueue(w.cur)
-	img := w.image()
-	s := Restore(img, w.limits)
-	w.m = w.wrap(s)
 	for i := range w.msgs {
 		w.msgs[i].source = false
 	}
+	w.restore(w.image())
 	w.counts()
-	w.equivalent(s)
+	w.equivalent()
 }
 
 // equivalent compares a restored session with the model.
-func (w *world) equivalent(s *Session) {
+func (w *world) equivalent() {
+	if w.lazy {
+		return
+	}
+	s := w.s
 	for id, f := range w.cur.flights {
 		sl := s.win.at(id)
 		if sl == nil || sl.phase != f.phase || sl.entry.QoS != w.msgs[f.u].qos {
@@ -279,8 +311,9 @@ func (w *world) finish() {
 	if w.link.on {
 		w.disconnect()
 	}
+	w.settleDebts()
 	w.connect(3, 0)
-	for range 20 * (1 + len(w.msgs)) {
+	for range 40 * (1 + len(w.msgs)) {
 		if w.err != nil {
 			return
 		}
@@ -291,6 +324,8 @@ func (w *world) finish() {
 		for len(w.pending) > 0 {
 			w.commit()
 		}
+		w.page()
+		w.page()
 		w.read(everything)
 		w.acknowledge()
 	}

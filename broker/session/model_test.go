@@ -39,6 +39,10 @@ type machine interface {
 	Pubrel(o *Output, version byte, id message.PacketID) bool
 	Leave(o *Output, take func(*Entry) bool)
 	Counts() (queued, inflight int, bytes int64)
+	Figures() store.Queue
+	WantsPage() (Page, bool)
+	Paged(o *Output, p Page, entries []store.Entry)
+	Load(img *store.Image)
 }
 
 // uid numbers the messages of a history in the order in which they came.
@@ -80,6 +84,7 @@ func newState() *state {
 // batch is what was handed to the store and is not yet committed.
 type batch struct {
 	ops   []store.Op
+	queue store.Queue
 	after []byte
 	conn  int
 	snap  *state
@@ -114,6 +119,10 @@ type world struct {
 	wrap       func(*Session) machine
 
 	m       machine
+	s       *Session // what m is made of
+	reading reading
+	debt    bool // a message came above a limit, and the oldest has to go
+	lazy    bool // m is restored from its figures and not loaded yet
 	out     Output
 	store   *memory.Store
 	pending []batch
@@ -145,7 +154,7 @@ type source interface{ next(n int) int }
 func newWorld(src source, wrap func(*Session) machine) *world {
 	w := &world{src: src, wrap: wrap, store: memory.New(), holds: map[message.PacketID]uid{}, delivered: map[uid]int{}, revived: map[uid]bool{}, msgs: make([]msg, 1), now: 1}
 	w.persistent = src.next(5) > 0
-	w.limits = Limits{Messages: []int{0, 1, 2, 4, 50}[src.next(5)], Bytes: []int64{0, 40, 100, 400}[src.next(4)], Overflow: Overflow(src.next(3))}
+	w.limits = w.anyLimits()
 	w.out.Dropped = w.dropped
 	w.begin()
 	w.store.Commit(&store.Batch{Client: owner, Ops: []store.Op{{Kind: store.KindSession, Session: &store.Session{ID: owner}}}}, ignore{})
@@ -158,7 +167,7 @@ func (w *world) begin() {
 	if w.src.next(2) == 1 {
 		s.win.last = 65533
 	}
-	w.m, w.cur, w.done = w.wrap(s), newState(), newState()
+	w.m, w.s, w.cur, w.done = w.wrap(s), s, newState(), newState()
 }
 
 type ignore struct{}
@@ -211,8 +220,10 @@ func (w *world) ends(u uid, how string) {
 	w.cur.ended[u] = how
 }
 
-func (w *world) queueBytes() (n int64) {
-	for _, u := range w.cur.queue {
+func (w *world) queueBytes() int64 { return w.bytesOf(w.cur.queue) }
+
+func (w *world) bytesOf(us []uid) (n int64) {
+	for _, u := range us {
 		n += w.msgs[u].bytes
 	}
 	return n
@@ -272,7 +283,7 @@ func (w *world) collect() {
 	if len(ops) == 0 {
 		w.leave(after)
 	} else {
-		w.pending = append(w.pending, batch{ops: ops, after: after, conn: w.link.n, snap: w.cur.clone()})
+		w.pending = append(w.pending, batch{ops: ops, queue: w.m.Figures(), after: after, conn: w.link.n, snap: w.cur.clone()})
 	}
 	w.counts()
 }
@@ -306,16 +317,21 @@ func (w *world) promises(img *store.Image, f frame) {
 // counts compares the session's own numbers.
 func (w *world) counts() {
 	q, n, b := w.m.Counts()
-	if q != len(w.cur.queue) || n != len(w.cur.flights) || b != w.queueBytes() {
-		w.fail("%s: counts are %d queued, %d in flight, %d bytes; want %d, %d, %d", w.step, q, n, b, len(w.cur.queue), len(w.cur.flights), w.queueBytes())
+	flights := len(w.cur.flights)
+	if w.lazy {
+		flights = 0
 	}
+	if q != len(w.cur.queue) || n != flights || b != w.queueBytes() {
+		w.fail("%s: counts are %d queued, %d in flight, %d bytes; want %d, %d, %d", w.step, q, n, b, len(w.cur.queue), flights, w.queueBytes())
+	}
+	w.inMemory()
 }
 
 // commit makes the oldest batch durable and lets its frames go.
 func (w *world) commit() {
 	b := w.pending[0]
 	w.pending = w.pending[1:]
-	w.store.Commit(&store.Batch{Client: owner, Ops: b.ops}, ignore{})
+	w.store.Commit(&store.Batch{Client: owner, Ops: b.ops, Queue: b.queue}, ignore{})
 	w.done = b.snap
 	w.sameAs(w.image(), w.done)
 	if b.conn == w.link.n && w.link.on {
@@ -331,6 +347,9 @@ func (w *world) storedQueue(s *state) []uid {
 // sameAs compares what is stored with what should be.
 func (w *world) sameAs(img *store.Image, want *state) {
 	n, queue := 0, w.storedQueue(want)
+	if img.Queue.Messages != len(queue) || img.Queue.Bytes != w.bytesOf(queue) {
+		w.fail("%s: stored figures are %+v, want %d messages of %d bytes", w.step, img.Queue, len(queue), w.bytesOf(queue))
+	}
 	for i := range img.Entries {
 		e := &img.Entries[i]
 		u := uid(binary.BigEndian.Uint32(e.Msg.Payload))

@@ -53,8 +53,9 @@ func (s *Session) put(e *Entry, size int64) {
 // putTail leaves an entry to the store. While the client is connected the newest
 // stay in memory too.
 func (s *Session) putTail(e *Entry, size int64) {
-	r := s.own()
-	n, b := s.limits.newest()
+	r, l := s.own(), &s.limits
+	n, b := l.newest()
+	n, b = min(n, l.PageMessages-s.queue.n), min(b, l.PageBytes-s.queue.bytes)
 	if r.messages > 0 && s.enc != nil && n > 0 && size <= b {
 		for !r.fresh.fits(n, b, size) {
 			r.messages++
@@ -147,9 +148,15 @@ func (s *Session) Paged(o *Output, p Page, entries []store.Entry) {
 			break
 		}
 	}
-	r.owes = r.owes && s.over()
 	s.join()
-	s.trimRest()
+	for q := s.oldest(); q != nil && r.owes && s.over(); q = s.oldest() {
+		s.end(o, q.peek(), DropQueueFull)
+		q.pop()
+	}
+	r.owes = r.owes && s.over()
+	if s.enc == nil {
+		s.trimRest()
+	}
 }
 
 // paged takes over one entry of a page. It reports whether the next may follow.
