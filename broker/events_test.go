@@ -166,6 +166,7 @@ func TestEventsInTheirOrder(t *testing.T) {
 	if got := a.Subscribe("mine/t", 1); got != 1 { // the hook makes it a/t
 		t.Errorf("%#x", got)
 	}
+	r.await(t, "a: subscribed a/t 01") // told after SUBACK
 	p := b.Connect(t, harness.Connect{ID: "p", Version: harness.V311})
 	p.Publish(harness.Publish{Topic: "a/t", Payload: "hello", QoS: 1})
 	a.ExpectMessage("a/t", "hello")

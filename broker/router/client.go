@@ -18,22 +18,26 @@ type Client struct {
 	r  *Router
 
 	live     atomic.Pointer[Link] // same as link, for QoS 0
+	page     *paging              // nil for a session that is not persistent
 	inflight atomic.Int32         // as of the last step, for least_inflight
 
-	mu      sync.Mutex
-	link    *Link
-	sess    *session.Session
-	out     session.Output
-	subs    subset
-	rare    *rare // nil while there is nothing in it
-	head    store.Session
-	expiry  *due.Item
-	willDue *due.Item
-	hook    *hooks.Client // the identity of the last connection, for its will
-	counted counts        // what of this session is in the node's totals
-	drops   *[stats.NumDropReasons]uint32
-	ended   bool
-	clean   bool // the connect that takes over asks for a clean start
+	mu       sync.Mutex
+	link     *Link
+	sess     *session.Session
+	out      session.Output
+	subs     subset
+	rare     *rare // nil while there is nothing in it
+	head     store.Session
+	expiry   *due.Item
+	willDue  *due.Item
+	hook     *hooks.Client // the identity of the last connection, for its will
+	counted  counts        // what of this session is in the node's totals
+	drops    *[stats.NumDropReasons]uint32
+	ended    bool
+	recorded bool // the store has a head of it: it is persistent, or has a will
+	unloaded bool // restored: what it has in flight is still in the store alone
+	ghost    bool // a clean session that ended with the process: only its will is left
+	clean    bool // the connect that takes over asks for a clean start
 }
 
 // rare is what few clients have.
@@ -101,13 +105,42 @@ func (c *Client) commitLocked(pend *Pending) {
 		}
 		return
 	}
-	d := &commitDone{link: c.link, frames: o.After, pend: pend, r: c.r}
+	d := &commitDone{c: c, link: c.link, frames: o.After, pend: pend, r: c.r}
 	if pend != nil {
 		pend.left.Add(1)
 	}
-	b := &store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: o.Ops}
+	b := c.batchLocked(o.Ops)
+	b.Linger = len(o.After) == 0 && c.lingersLocked(o.Ops)
 	o.Ops, o.After = nil, nil
 	c.r.store.Commit(b, d)
+}
+
+// batchLocked is a batch of the client's records.
+func (c *Client) batchLocked(ops []store.Op) *store.Batch {
+	return &store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: ops, Queue: c.sess.Figures()}
+}
+
+// lingersLocked reports whether the store may wait a moment with a batch: all in it
+// are QoS 1 deliveries to a client that is keeping up, or their ends.
+func (c *Client) lingersLocked(ops []store.Op) bool {
+	if c.link == nil || !c.sess.Ready(0) {
+		return false
+	}
+	for i := range ops {
+		switch op := &ops[i]; op.Kind {
+		case store.KindEntry:
+			if !op.Delete && op.Entry.QoS != 1 {
+				return false
+			}
+		case store.KindState:
+			if op.State.Phase != store.Sent {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Client) appendLocked(frames []byte) {
@@ -119,6 +152,7 @@ func (c *Client) appendLocked(frames []byte) {
 // commitDone releases what waits for a commit.
 type commitDone struct {
 	r      *Router
+	c      *Client // nil for the node's own records
 	link   *Link
 	frames []byte
 	pend   *Pending
@@ -136,6 +170,9 @@ func (d *commitDone) Committed(err error) {
 			d.pend.fail()
 		}
 		return
+	}
+	if d.c != nil {
+		d.c.committed()
 	}
 	if len(d.frames) > 0 && d.link != nil {
 		d.link.Out.End(append(d.link.Out.Begin(), d.frames...))

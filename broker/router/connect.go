@@ -49,7 +49,7 @@ func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(dst [
 		return &ConnectError{codeUnavailable, "another connect of this client id is under way"}
 	}
 	defer leave()
-	old, err := r.displace(ctx, &q)
+	old, epoch, err := r.displace(ctx, &q)
 	if err != nil {
 		return err
 	}
@@ -57,37 +57,53 @@ func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(dst [
 	if persistent && r.overPersistent(old) {
 		return &ConnectError{codeQuotaExceeded, "too many persistent sessions"}
 	}
-	var epoch message.Epoch
 	if old != nil && (q.Clean || !old.Persistent()) {
-		epoch = old.head.Epoch // a late commit of the old session must not pass as one of the new
 		r.endSession(old)
 		old = nil
 	}
 	c := old
 	if c == nil {
 		c = r.newClient(q.ID, persistent)
-		c.head.Epoch = epoch
+		c.head.Epoch = epoch // a late commit of the old session must not pass as one of the new
 	}
 	return r.attach(ctx, c, &q, ConnectResult{Present: old != nil, Expiry: expiry}, ready)
 }
 
 // displace closes an older connection of the client id and answers the session
-// that outlived it, if any.
-func (r *Router) displace(ctx context.Context, q *ConnectRequest) (*Client, error) {
+// that outlived it, if any, and the epoch of the last one.
+func (r *Router) displace(ctx context.Context, q *ConnectRequest) (*Client, message.Epoch, error) {
 	old := r.reg.get(q.ID)
 	if old == nil {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if !old.belongs(q.User, q.HasUser) {
-		return nil, &ConnectError{codeIDInvalid, "client id belongs to another user"}
+		return nil, 0, &ConnectError{codeIDInvalid, "client id belongs to another user"}
 	}
 	if err := r.takeOver(ctx, old, q.Clean); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	epoch := old.lay()
 	if r.reg.get(q.ID) != old {
-		return nil, nil // it ended with its connection
+		return nil, epoch, nil // it ended with its connection
 	}
-	return old, nil
+	return old, epoch, nil
+}
+
+// lay answers the session's epoch. The client is back: a will that only waited for
+// that, since the process ended, is not sent.
+func (c *Client) lay() message.Epoch {
+	c.mu.Lock()
+	ghost := c.ghost
+	epoch := c.head.Epoch
+	if ghost {
+		c.cancelWillLocked()
+		c.head.Will = nil
+	}
+	c.mu.Unlock()
+	if ghost {
+		c.r.endSession(c)
+	}
+	return epoch
 }
 
 // grant works out how long the session lives after its connection.
@@ -145,9 +161,10 @@ func (r *Router) takeOver(ctx context.Context, c *Client, clean bool) error {
 
 func (r *Router) newClient(id message.ClientID, persistent bool) *Client {
 	c := &Client{ID: id, r: r, sess: session.New(persistent, r.Settings().Queue)}
-	c.out.Dropped = c.droppedEntry
+	c.out.Dropped, c.out.Acked = c.droppedEntry, c.ackedEntry
 	r.stats.Sessions.Inc()
 	if persistent {
+		c.page = &paging{}
 		r.stats.PersistentSessions.Inc()
 	}
 	r.reg.put(c)
@@ -161,6 +178,10 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 	l := q.Link
 	l.client = c
 	l.plain = l.MaxPacket == 0 && l.AliasMax == 0
+	if err := c.load(ctx); err != nil {
+		return &ConnectError{codeUnavailable, err.Error()}
+	}
+	r.store.Begin() // what rules of now take from the session may go to groups
 	c.mu.Lock()
 	c.stopClocksLocked()
 	c.clean = false
@@ -177,6 +198,7 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 	}
 	committed := c.commitHeadLocked()
 	c.mu.Unlock()
+	r.store.End()
 	wakeAll(woken)
 	if err := committed.wait(ctx); err != nil {
 		r.abandon(c)
@@ -202,14 +224,15 @@ func sameRules(a, b *hooks.Client) bool {
 // commitHeadLocked commits the session's head with what else was recorded.
 func (c *Client) commitHeadLocked() commitWait {
 	w := make(commitWait, 1)
-	if !c.Persistent() {
+	c.recorded = c.Persistent() || c.head.Will != nil && c.r.Settings().Durable
+	if !c.recorded {
 		w <- nil
 		return w
 	}
 	head := c.head
 	ops := append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
 	c.out.Ops = nil
-	c.r.store.Commit(&store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: ops}, w)
+	c.r.store.Commit(c.batchLocked(ops), w)
 	return w
 }
 
@@ -221,6 +244,7 @@ func (r *Router) abandon(c *Client) {
 	c.head.Will = nil
 	if !ends {
 		c.startExpiryLocked()
+		c.recordHeadLocked()
 		c.commitLocked(nil)
 	}
 	c.mu.Unlock()

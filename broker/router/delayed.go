@@ -41,6 +41,7 @@ func (p *Publisher) delay(pub *message.Publish, m *message.Message) Outcome {
 	}
 	later := *m
 	later.Topic = name
+	p.accept(pub)
 	var pend *Pending
 	if pub.QoS > 0 {
 		pend = p.pending()
@@ -70,22 +71,24 @@ func (d *delayed) waitLocked(r *Router, seq uint64, at int64, m *message.Message
 	d.items[seq] = r.due.Add(time.Unix(0, at), func() { r.events.aside(func() { d.fire(r, seq, m) }) })
 }
 
-// fire publishes a message whose time has come, then removes its record: a crash
-// in between publishes it again rather than never.
+// fire publishes a message whose time has come, and removes its record.
 func (d *delayed) fire(r *Router, seq uint64, m *message.Message) {
 	d.mu.Lock()
 	delete(d.items, seq)
 	d.mu.Unlock()
 	r.stats.Delayed.Dec()
-	if m.Expired(r.now().UnixNano()) {
-		r.stats.Drop(stats.DropExpired, 1)
-	} else {
+	drop, why := m.Expired(r.now().UnixNano()), stats.DropExpired
+	if !drop {
 		h := r.hooks.NewClient(hooks.Info{ID: string(m.Publisher), User: m.User, HasUser: m.User != "", Version: message.V5})
-		if r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain}).Code == 0 {
-			r.Inject(m)
-		} else {
-			r.stats.Drop(stats.DropACL, 1)
-		}
+		drop = r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain}).Code != codeSuccess
+		why = stats.DropACL
+	}
+	r.store.Begin() // what it leads to and the end of its record are one
+	defer r.store.End()
+	if drop {
+		r.stats.Drop(why, 1)
+	} else {
+		r.Inject(m)
 	}
 	r.commitNode(store.Op{Kind: store.KindDelayed, Delete: true, Seq: seq}, nil)
 }

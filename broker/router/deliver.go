@@ -150,6 +150,7 @@ func (c *Client) pumpLocked(pend *Pending) {
 		c.commitLocked(pend)
 	}
 	c.commitLocked(pend)
+	c.wantPageLocked()
 	c.accountLocked()
 }
 

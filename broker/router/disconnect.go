@@ -5,6 +5,7 @@ import (
 
 	"github.com/skeinmq/skein/broker/session"
 	"github.com/skeinmq/skein/broker/stats"
+	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
 )
 
@@ -20,6 +21,7 @@ type DisconnectRequest struct {
 // whether the session ended with it.
 func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	c := l.client
+	r.store.Begin()
 	c.mu.Lock()
 	c.link = nil
 	c.makeRareLocked().leaving = l
@@ -47,15 +49,31 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	c.commitLocked(nil)
 	hook := c.hook
 	c.mu.Unlock()
-	if ended {
-		r.endSession(c)
+	if send == nil {
+		c.left(ended)
 	}
+	r.store.End()
 	if send != nil {
-		r.sendWill(c.ID, hook, send)
+		r.sendWill(c.ID, hook, send, func() { c.left(ended) })
 	}
 	wakeAll(woken)
 	l.hasLeft()
 	return ended
+}
+
+// left records what a connection's end makes of the session, within Store.Begin. A
+// will has been dealt with.
+func (c *Client) left(ended bool) {
+	if ended {
+		if _, _, ok := c.markEnded(); ok {
+			c.r.deleteSession(c)
+		}
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recordHeadLocked()
+	c.commitLocked(nil)
 }
 
 // hasLeft lets a connection go on that takes the session over.
@@ -69,14 +87,18 @@ func (l *Link) hasLeft() {
 	}
 }
 
-// startExpiryLocked starts the session's expiry and records its head.
+// startExpiryLocked starts the session's expiry; its head has to be recorded.
 func (c *Client) startExpiryLocked() {
 	if c.head.Expiry != NoExpiry {
 		at := c.r.now().Add(time.Duration(c.head.Expiry) * time.Second)
 		c.head.ExpiresAt = at.UnixNano()
 		c.expireAtLocked(at)
 	}
-	if c.Persistent() {
+}
+
+// recordHeadLocked adds the session's head to what the next commit takes.
+func (c *Client) recordHeadLocked() {
+	if c.recorded && !c.ended {
 		head := c.head
 		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
 	}
@@ -144,15 +166,39 @@ func (c *Client) expireLater() {
 // endSession deletes a session and all that belongs to it. A will that waits for
 // its delay is sent [MQTT-3.1.3-9].
 func (r *Router) endSession(c *Client) {
+	w, hook, ok := c.markEnded()
+	switch {
+	case !ok:
+	case w != nil:
+		r.sendWill(c.ID, hook, w, func() { r.deleteSession(c) })
+	default:
+		r.store.Begin()
+		r.deleteSession(c)
+		r.store.End()
+	}
+}
+
+// markEnded takes a session out of service and answers its will if that waits. It
+// reports false if somebody else did.
+func (c *Client) markEnded() (*Will, *hooks.Client, bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.ended {
-		c.mu.Unlock()
-		return
+		return nil, nil, false
 	}
 	c.ended = true
-	w := c.head.Will
-	waiting := c.willDue != nil
+	var w *Will
+	if c.willDue != nil {
+		w = c.head.Will
+	}
 	c.stopClocksLocked()
+	return w, c.hook, true
+}
+
+// deleteSession is the rest of endSession: what others know of the session, and its
+// records. It is called within Store.Begin.
+func (r *Router) deleteSession(c *Client) {
+	c.mu.Lock()
 	woken := c.giveBackLocked(nil)
 	for s := range c.subs.all() {
 		woken = append(woken, c.removeLocked(s)...)
@@ -166,17 +212,15 @@ func (r *Router) endSession(c *Client) {
 	c.sess = session.New(persistent, session.Limits{}) // a cached route may hold the client for long
 	c.accountLocked()
 	c.out.Ops = c.out.Ops[:0]
-	if persistent {
+	if c.recorded {
 		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Delete: true})
+	}
+	if persistent {
 		r.stats.PersistentSessions.Dec()
 	}
 	r.stats.Sessions.Dec()
 	r.reg.remove(c)
 	c.commitLocked(nil)
-	hook := c.hook
 	c.mu.Unlock()
 	wakeAll(woken)
-	if waiting && w != nil {
-		r.sendWill(c.ID, hook, w)
-	}
 }

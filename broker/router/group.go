@@ -56,9 +56,8 @@ type Group struct {
 	key groupKey
 
 	mu      sync.Mutex
-	members []*member          // replaced, never changed in place
-	queue   []*message.Message // messages no member had room for, oldest first
-	bytes   int64
+	members []*member // replaced, never changed in place
+	queue   groupQueue
 	next    int
 	sticky  *member
 }
@@ -115,8 +114,7 @@ func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 	if last {
 		delete(r.groups.byKey, key)
 		r.stats.SharedGroups.Dec()
-		r.stats.Drop(stats.DropSessionEnded, uint64(len(g.queue)))
-		g.queue, g.bytes = nil, 0
+		g.dropAllLocked()
 	}
 	g.mu.Unlock()
 	if last {
@@ -167,7 +165,7 @@ func (g *Group) publish(m *message.Message, wait func() *Pending) {
 		return
 	}
 	members, first := g.members, g.firstLocked(m)
-	behind := len(g.queue) > 0 && m.QoS > 0 // keep the order
+	behind := len(g.queue.list) > 0 && m.QoS > 0 // keep the order
 	g.mu.Unlock()
 	if !behind && g.offer(members, first, m, wait) {
 		return
@@ -181,7 +179,7 @@ func (g *Group) publish(m *message.Message, wait func() *Pending) {
 		return
 	}
 	g.mu.Lock()
-	g.pushLocked(m)
+	g.pushLocked(m, wait)
 	members = g.members
 	g.mu.Unlock()
 	g.wake(members, first)
@@ -224,7 +222,7 @@ func (g *Group) wake(members []*member, first int) {
 		c.pumpLocked(nil)
 		c.mu.Unlock()
 		g.mu.Lock()
-		empty := len(g.queue) == 0
+		empty := len(g.queue.list) == 0
 		g.mu.Unlock()
 		if empty {
 			return
@@ -290,52 +288,6 @@ func (mb *member) entry(m *message.Message, qos byte) session.Entry {
 	return e
 }
 
-func (g *Group) pushLocked(m *message.Message) {
-	lim := g.r.Settings().Queue
-	size := int64(m.Size())
-	if lim.Bytes > 0 && size > lim.Bytes {
-		g.r.stats.Drop(stats.DropQueueFull, 1)
-		return
-	}
-	for len(g.queue) > 0 && (over(len(g.queue)+1, lim.Messages) || lim.Bytes > 0 && g.bytes+size > lim.Bytes) {
-		g.r.stats.Drop(stats.DropQueueFull, 1)
-		if lim.Overflow != session.DropOldest {
-			return
-		}
-		g.bytes -= int64(g.queue[0].Size())
-		g.queue[0], g.queue = nil, g.queue[1:]
-	}
-	g.queue = append(g.queue, m)
-	g.bytes += size
-}
-
-// pop takes the oldest message that has not expired, unless may, if not nil, says
-// that this member may not have it: then it stays for the others.
-func (g *Group) pop(now int64, may func(*message.Message) bool) *message.Message {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for len(g.queue) > 0 {
-		m := g.queue[0]
-		expired := m.Expired(now)
-		refused := !expired && may != nil && !may(m)
-		if refused && g.somebodyMayLocked(m) {
-			return nil
-		}
-		g.queue[0], g.queue = nil, g.queue[1:]
-		g.bytes -= int64(m.Size())
-		switch {
-		case expired:
-			g.r.stats.Drop(stats.DropExpired, 1)
-		case refused:
-			g.r.stats.Drop(stats.DropACL, 1)
-		default:
-			return m
-		}
-	}
-	g.queue = nil
-	return nil
-}
-
 // somebodyMayLocked reports whether a member may have m, as far as it can be asked
 // without the member's lock; one that is away may.
 func (g *Group) somebodyMayLocked(m *message.Message) bool {
@@ -357,11 +309,11 @@ func (c *Client) pullGroupsLocked(now int64, limit int) bool {
 			if len(c.out.Now)+len(c.out.After) >= limit || !c.sess.Window(1) {
 				return false
 			}
-			m := mb.g.pop(now, may)
-			if m == nil {
+			w, ok := mb.g.take(now, may)
+			if !ok {
 				break
 			}
-			c.sess.Push(&c.out, mb.entry(m, min(m.QoS, mb.sub.QoS)), now)
+			mb.pullLocked(w, now)
 		}
 	}
 	return true
@@ -369,31 +321,29 @@ func (c *Client) pullGroupsLocked(now int64, limit int) bool {
 
 // giveBackLocked returns to their groups what the client had been sent at QoS 1 as
 // a member and has not acknowledged, oldest first; of, if not nil, chooses the
-// members. It answers the groups to wake once c.mu is free.
+// members. It answers the groups to wake once c.mu is free. What the caller commits
+// for the client and what is committed here must be one (Store.Begin).
 func (c *Client) giveBackLocked(of func(*member) bool) []*Group {
 	var woken []*Group
-	var back map[*Group][]*message.Message
+	var back map[*Group][]waiting
 	c.sess.Leave(&c.out, func(e *session.Entry) bool {
-		mb := e.Source.(*member)
+		mb, seq := sourceOf(e)
 		if of != nil && !of(mb) {
 			return false
 		}
 		if back == nil {
-			back = map[*Group][]*message.Message{}
+			back = map[*Group][]waiting{}
 		}
 		if len(back[mb.g]) == 0 {
 			woken = append(woken, mb.g)
 		}
-		back[mb.g] = append(back[mb.g], e.Msg)
+		back[mb.g] = append(back[mb.g], waiting{e.Msg, seq})
 		return true
 	})
 	for g, list := range back {
 		g.mu.Lock()
 		if len(g.members) > 0 {
-			g.queue = append(list, g.queue...)
-			for _, m := range list {
-				g.bytes += int64(m.Size())
-			}
+			g.takeBackLocked(list)
 		} else {
 			g.r.stats.Drop(stats.DropSessionEnded, uint64(len(list)))
 		}

@@ -21,6 +21,7 @@ type Publisher struct {
 	last    *route
 	run     *run     // nil while nothing is gathered: an idle connection holds none
 	pend    *Pending // what the gathered publishes, or the one at hand, wait in
+	open    bool     // between begin and end
 }
 
 // NewPublisher returns the publishing side of l's connection, after Connect.
@@ -39,6 +40,9 @@ type Outcome struct {
 // from; both may alias the read buffer until Flush. A refused QoS 1 or 2 publish
 // is acknowledged by the Publisher; the caller only closes if told to.
 func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
+	if !p.continues(pub) {
+		p.flushRun() // before anybody is asked who may take his time
+	}
 	rt := p.routeFor(pub.Topic)
 	if rt == nil {
 		return badName(pub.Topic)
@@ -50,10 +54,7 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	if pub.Retain && !set.RetainAvailable {
 		return Outcome{codeRetainUnsupported, true, "retain is not available [MQTT-3.2.2-14]"}
 	}
-	if p.run != nil && !p.run.takes(rt, pub.QoS) {
-		p.flushRun()
-	}
-	if pub.QoS == 2 && !p.receive(pub) {
+	if pub.QoS == 2 && p.repeated(pub) {
 		return Outcome{}
 	}
 	if rt.code != codeSuccess {
@@ -67,15 +68,43 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	if set.CheckFormat && pub.Format == 1 && !utf8.Valid(pub.Payload) {
 		return p.refuse(pub, codePayloadFormat, stats.DropPayloadFormat, "payload is not UTF-8")
 	}
-	if pub.Retain || pub.HasExpiry || rt.dollar || p.r.has.Publish || p.r.has.Published {
+	if rt.each || pub.Retain || pub.HasExpiry || rt.dollar || p.r.has.Publish || p.r.has.Published {
 		p.flushRun()
-		return p.publishOne(rt, pub)
+		out := p.publishOne(rt, pub)
+		p.end()
+		return out
+	}
+	if pub.QoS == 2 {
+		p.receive(pub)
 	}
 	if p.run == nil {
 		p.run = runs.Get().(*run)
 	}
 	p.run.add(p, rt, pub, raw)
 	return Outcome{}
+}
+
+// continues reports whether a publish may join what is gathered.
+func (p *Publisher) continues(pub *message.Publish) bool {
+	u := p.run
+	return u == nil || u.n == 0 || u.qos == pub.QoS && u.n < maxRun && u.rt.name == string(pub.Topic) && u.rt.rules == p.r.rules()
+}
+
+// begin opens what the store writes as one: a QoS 2 publish with its entries in all
+// sessions, so that neither is there without the other after a crash. Nothing may
+// wait until end.
+func (p *Publisher) begin() {
+	if !p.open {
+		p.r.store.Begin()
+		p.open = true
+	}
+}
+
+func (p *Publisher) end() {
+	if p.open {
+		p.r.store.End()
+		p.open = false
+	}
 }
 
 // badName says what is wrong with what is no topic name.
@@ -105,7 +134,11 @@ func (p *Publisher) flushRun() {
 		return
 	}
 	p.current(u.rt)
+	if u.qos > 0 {
+		p.begin()
+	}
 	matched := u.deliver()
+	p.end()
 	if u.qos > 0 {
 		p.settle(u.ids, u.qos, p.matchCode(matched))
 	}
@@ -152,20 +185,36 @@ func (p *Publisher) pending() *Pending {
 	return p.pend
 }
 
-// receive notes a QoS 2 identifier. It reports false for a repetition, which is
+// repeated answers a QoS 2 publish whose identifier waits for its PUBREL: it is
 // acknowledged again in its place and not routed [MQTT-4.3.3-10].
-func (p *Publisher) receive(pub *message.Publish) bool {
+func (p *Publisher) repeated(pub *message.Publish) bool {
 	p.c.mu.Lock()
-	fresh := p.c.sess.Received(&p.c.out, pub.ID)
+	known := p.c.sess.HasReceived(pub.ID)
+	if known {
+		p.c.sess.Received(&p.c.out, pub.ID)
+		if len(p.c.out.Ops) > 0 { // its record may not be committed yet
+			p.c.commitLocked(p.pending())
+		}
+	}
+	p.c.mu.Unlock()
+	if known {
+		p.flushRun()
+		p.settleOne(pub, codeSuccess)
+	}
+	return known
+}
+
+// receive notes the identifier of a QoS 2 publish that is going to be routed.
+func (p *Publisher) receive(pub *message.Publish) {
+	if p.c.Persistent() {
+		p.begin()
+	}
+	p.c.mu.Lock()
+	p.c.sess.Received(&p.c.out, pub.ID)
 	if len(p.c.out.Ops) > 0 {
 		p.c.commitLocked(p.pending())
 	}
 	p.c.mu.Unlock()
-	if !fresh {
-		p.flushRun()
-		p.settleOne(pub, codeSuccess)
-	}
-	return fresh
 }
 
 // Received reports whether a QoS 2 identifier is one that waits for its PUBREL, and

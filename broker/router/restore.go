@@ -9,26 +9,32 @@ import (
 	"github.com/skeinmq/skein/broker/session"
 	"github.com/skeinmq/skein/broker/topic"
 	"github.com/skeinmq/skein/hooks"
+	"github.com/skeinmq/skein/hooks/store"
 )
 
-// Restore loads what the store holds: retained messages, sessions and delayed
-// messages. It must be done before the first client connects.
+// restoreLog is after how many sessions a long restore says how far it is.
+const restoreLog = 50_000
+
+// Restore loads what the store holds: retained messages, heads and subscriptions of
+// sessions, what waits in groups, and delayed messages. Queues stay where they are
+// until their clients connect. It must be done before the first client connects.
 func (r *Router) Restore(ctx context.Context) error {
 	if err := r.store.Retained(ctx, r.retained.restore); err != nil {
 		return fmt.Errorf("load retained messages: %w", err)
 	}
-	var ids []message.ClientID
-	err := r.store.Heads(ctx, func(h Session, _ []Subscription) bool {
-		ids = append(ids, h.ID)
+	n := 0
+	err := r.store.Heads(ctx, func(h *store.Head) bool {
+		r.restoreHead(h)
+		if n++; n%restoreLog == 0 {
+			r.log.Info("loading sessions", "loaded", n)
+		}
 		return true
 	})
 	if err != nil {
 		return fmt.Errorf("load sessions: %w", err)
 	}
-	for _, id := range ids {
-		if err := r.restoreSession(ctx, id); err != nil {
-			return err
-		}
+	if err := r.restoreGroups(ctx); err != nil {
+		return fmt.Errorf("load queues of shared groups: %w", err)
 	}
 	if err := r.store.Delayed(ctx, r.restoreDelayed); err != nil {
 		return fmt.Errorf("load delayed messages: %w", err)
@@ -36,21 +42,34 @@ func (r *Router) Restore(ctx context.Context) error {
 	return nil
 }
 
-func (r *Router) restoreSession(ctx context.Context, id message.ClientID) error {
-	img, err := r.store.Load(ctx, id)
-	if err != nil {
-		return fmt.Errorf("load session %q: %w", id, err)
-	}
-	c := r.newClient(id, true)
+func (r *Router) restoreHead(h *store.Head) {
+	persistent := h.Session.Expiry > 0
+	c := r.newClient(h.Session.ID, persistent)
+	c.hook = r.hooks.NewClient(hooks.Info{
+		ID: string(c.ID), User: h.Session.User, HasUser: h.Session.HasUser, Version: h.Session.Version,
+	})
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sess = session.Restore(img, r.Settings().Queue)
-	c.head = img.Session
-	c.hook = r.hooks.NewClient(hooks.Info{ID: string(id), User: c.head.User, HasUser: c.head.HasUser, Version: c.head.Version})
-	for _, s := range img.Subs {
+	c.head, c.recorded = h.Session, true
+	c.ghost, c.unloaded = !persistent, persistent
+	if persistent {
+		c.sess = session.RestoreHead(h.Queue, r.Settings().Queue)
+		c.restoreSubsLocked(h.Subs)
+		c.accountLocked()
+	}
+	c.restoreTimesLocked()
+	over := c.ghost && c.head.Will == nil
+	c.mu.Unlock()
+	if over { // it was connected when the process ended, and would have ended with its connection
+		r.endSession(c)
+	}
+}
+
+func (c *Client) restoreSubsLocked(subs []store.Subscription) {
+	r := c.r
+	for _, s := range subs {
 		parsed, err := topic.Parse(s.Filter)
 		if err != nil {
-			r.log.Error("stored subscription is invalid", "client", string(id), "filter", s.Filter, "error", err)
+			r.log.Error("stored subscription is invalid", "client", string(c.ID), "filter", s.Filter, "error", err)
 			continue
 		}
 		if parsed.Exclusive {
@@ -58,9 +77,28 @@ func (r *Router) restoreSession(ctx context.Context, id message.ClientID) error 
 		}
 		c.enterLocked(&subscription{s, parsed})
 	}
-	c.out.Ops = nil // it is stored
+	c.out.Ops = nil // they are stored
+}
+
+// load brings in what a restored session has in flight, before its first connection.
+// Its gate is held; what is enqueued meanwhile stays in the store.
+func (c *Client) load(ctx context.Context) error {
+	c.mu.Lock()
+	unloaded := c.unloaded
+	c.mu.Unlock()
+	if !unloaded {
+		return nil
+	}
+	img, err := c.r.store.Load(ctx, c.ID)
+	if err != nil {
+		return fmt.Errorf("load session: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sess.Load(img)
+	c.resumeWalksLocked(img.Cursors)
+	c.unloaded = false
 	c.accountLocked()
-	c.restoreTimesLocked()
 	return nil
 }
 
@@ -69,18 +107,20 @@ func (r *Router) restoreSession(ctx context.Context, id message.ClientID) error 
 // when the broker ended gets the grace of `session.will_grace` to come back.
 func (c *Client) restoreTimesLocked() {
 	now := c.r.now()
-	if c.head.Expiry != NoExpiry {
+	if c.Persistent() && c.head.Expiry != NoExpiry {
 		if c.head.ExpiresAt == 0 {
 			c.head.ExpiresAt = now.Add(time.Duration(c.head.Expiry) * time.Second).UnixNano()
 		}
 		c.expireAtLocked(time.Unix(0, c.head.ExpiresAt))
 	}
 	if w := c.head.Will; w != nil {
-		if w.At == 0 {
+		waiting := *w
+		if waiting.At == 0 {
 			delay := time.Duration(min(w.Delay, c.head.Expiry)) * time.Second
-			w.At = now.Add(max(delay, c.r.Settings().WillGrace)).UnixNano()
+			waiting.At = now.Add(max(delay, c.r.Settings().WillGrace)).UnixNano()
 		}
-		c.waitWillLocked(time.Unix(0, w.At))
+		c.head.Will = &waiting
+		c.waitWillLocked(time.Unix(0, waiting.At))
 	}
 }
 

@@ -119,6 +119,8 @@ func (t *retained) restore(m *message.Message) bool {
 // session as its window and output allow, so it takes no memory however many
 // there are. What was changed after its SUBSCRIBE comes live and is skipped.
 type cursor struct {
+	spelled string // the filter as the client spelled it: the name of its record
+	since   int64  // Unix nanoseconds of its SUBSCRIBE, of a cursor that was stored; what was set later came live
 	filter  topic.Filter
 	sub     Sub
 	after   string
@@ -156,7 +158,7 @@ func (t *retained) page(cu *cursor, dst []named) ([]named, bool) {
 			return false
 		}
 		step := named{name: name}
-		if k.version <= cu.version {
+		if k.version <= cu.version && (cu.since == 0 || k.m.Created <= cu.since) {
 			step.m = k.m
 		}
 		dst = append(dst, step)
@@ -174,12 +176,17 @@ func (c *Client) fillCursorsLocked(now int64, limit int) {
 	}
 	for len(c.rare.cursors) > 0 {
 		cu := c.rare.cursors[0]
+		was := cu.after
 		list, more := c.r.retained.page(cu, page[:0])
 		if !c.sendPageLocked(cu, list, now, limit) {
+			if cu.after != was {
+				c.recordCursorLocked(cu, false)
+			}
 			return
 		}
 		if !more {
 			c.rare.cursors = c.rare.cursors[1:]
+			c.recordCursorLocked(cu, true)
 		}
 	}
 	c.stopWalksLocked()
@@ -187,8 +194,43 @@ func (c *Client) fillCursorsLocked(now int64, limit int) {
 
 // stopWalksLocked ends all walks.
 func (c *Client) stopWalksLocked() {
+	for _, cu := range c.rareLocked().cursors {
+		c.recordCursorLocked(cu, true)
+	}
 	if c.rare != nil {
 		c.rare.cursors = nil
+	}
+	c.tidyRareLocked()
+}
+
+// recordCursorLocked adds a walk's position, or its end, to what the next commit
+// takes: with the entries that it has led to.
+func (c *Client) recordCursorLocked(cu *cursor, done bool) {
+	if !c.Persistent() || c.ended {
+		return
+	}
+	op := store.Op{Kind: store.KindCursor, Delete: done, Filter: cu.spelled}
+	if !done {
+		s := Subscription{Filter: cu.spelled, ID: cu.sub.ID, QoS: cu.sub.QoS}
+		op.Cursor = &store.Cursor{Filter: string(cu.filter), Sub: s, After: cu.after, Since: cu.since}
+	}
+	c.out.Ops = append(c.out.Ops, op)
+}
+
+// resumeWalksLocked goes on with walks that were stored.
+func (c *Client) resumeWalksLocked(list []store.Cursor) {
+	if len(list) == 0 {
+		return
+	}
+	has := c.makeRareLocked()
+	for i := range list {
+		s := &list[i]
+		cu := c.r.retained.newCursor(topic.Filter(s.Filter), Sub{ID: s.Sub.ID, QoS: s.Sub.QoS})
+		if cu == nil {
+			continue
+		}
+		cu.spelled, cu.after, cu.since = s.Sub.Filter, s.After, s.Since
+		has.cursors = append(has.cursors, cu)
 	}
 	c.tidyRareLocked()
 }

@@ -79,6 +79,7 @@ type Router struct {
 	exclusive exclusive
 	sys       sys
 	events    *events
+	pager     *pager
 
 	identities atomic.Uint64 // changes when a session's or connection's identity does
 
@@ -99,11 +100,15 @@ func New(o Options) *Router {
 	r.delayed.items = map[uint64]*due.Item{}
 	r.exclusive.holders = map[topic.Filter]*Client{}
 	r.events = newEvents(r)
+	r.pager = newPager(r)
 	return r
 }
 
 // Close ends what New started. No client may be connected any more.
-func (r *Router) Close() { r.events.close() }
+func (r *Router) Close() {
+	r.pager.close()
+	r.events.close()
+}
 
 // Configure swaps the settings.
 func (r *Router) Configure(s Settings) { r.set.Store(&s) }

@@ -47,11 +47,6 @@ type block struct {
 
 var runs = sync.Pool{New: func() any { return new(run) }}
 
-// takes reports whether a publish may join the run.
-func (u *run) takes(rt *route, qos byte) bool {
-	return u.n == 0 || u.rt == rt && u.qos == qos && u.n < maxRun
-}
-
 func (u *run) add(p *Publisher, rt *route, pub *message.Publish, raw []byte) {
 	if u.n == 0 {
 		u.p, u.rt, u.qos = p, rt, pub.QoS

@@ -22,6 +22,7 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 			return p.refuse(pub, verdict.Code, stats.DropHook, verdict.Why)
 		case hooks.Ignore:
 			r.stats.Drop(stats.DropHook, 1)
+			p.accept(pub)
 			p.settleOne(pub, codeSuccess)
 			return Outcome{}
 		}
@@ -39,11 +40,14 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	if pub.QoS > 0 {
 		wait = p.pending
 	}
+	p.current(rt) // asks hooks, if any, before the store is held; what changes until it is matched again is little
+	p.accept(pub)
 	if code := r.retain(m, wait); code != codeSuccess {
 		return p.refuse(pub, code, stats.DropRetainLimit, "retained messages over their limit")
 	}
 	p.current(rt)
 	r.route(m, rt.targets, rt.groups, wait)
+	p.end()
 	if r.has.Published {
 		r.hooks.Published(p.hook, m, p.version)
 	}
@@ -53,6 +57,16 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	}
 	p.settleOne(pub, p.matchCode(matched))
 	return Outcome{}
+}
+
+// accept begins what belongs to a publish that nobody refuses any more.
+func (p *Publisher) accept(pub *message.Publish) {
+	if pub.QoS > 0 {
+		p.begin()
+	}
+	if pub.QoS == 2 {
+		p.receive(pub)
+	}
 }
 
 // retain stores a retained message. That comes before its targets are matched: a

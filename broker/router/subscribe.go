@@ -49,7 +49,7 @@ func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply 
 	defer c.mu.Unlock()
 	l.Out.End(reply(l.Out.Begin(), codes))
 	for _, cu := range walks { // a new SUBSCRIBE of a filter restarts its walk
-		c.stopWalkLocked(cu.filter)
+		c.dropWalkLocked(cu.filter)
 		has := c.makeRareLocked()
 		has.cursors = append(has.cursors, cu)
 	}
@@ -74,6 +74,8 @@ func (c *Client) enterAllLocked(subs []*subscription, codes []byte) (walks []*cu
 		c.enterLocked(s)
 		if s.parsed.Group == "" && (s.RetainHandling == 0 || s.RetainHandling == 1 && !known) {
 			if cu := r.retained.newCursor(s.parsed.Filter, s.sub()); cu != nil {
+				cu.spelled, cu.since = s.Filter, r.now().UnixNano()
+				c.recordCursorLocked(cu, false)
 				walks = append(walks, cu)
 			}
 		}
@@ -90,7 +92,7 @@ func (c *Client) commitSubsLocked() commitWait {
 	w := make(commitWait, 1)
 	ops := c.out.Ops
 	c.out.Ops = nil
-	c.r.store.Commit(&store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: ops}, w)
+	c.r.store.Commit(c.batchLocked(ops), w)
 	return w
 }
 
@@ -183,6 +185,7 @@ func (r *Router) Unsubscribe(l *Link, filters []string, reply func(dst, codes []
 	c := l.client
 	codes := make([]byte, len(filters))
 	var woken []*Group
+	r.store.Begin() // what the client gives back to groups changes owner
 	c.mu.Lock()
 	for i, f := range filters {
 		if s := c.subs.get(f); s != nil {
@@ -197,15 +200,25 @@ func (r *Router) Unsubscribe(l *Link, filters []string, reply func(dst, codes []
 	c.out.After = reply(c.out.After, codes)
 	c.commitLocked(nil)
 	c.mu.Unlock()
+	r.store.End()
 	wakeAll(woken)
 }
 
+// stopWalkLocked ends the walk of a filter.
 func (c *Client) stopWalkLocked(f topic.Filter) {
+	if cu := c.dropWalkLocked(f); cu != nil {
+		c.recordCursorLocked(cu, true)
+	}
+}
+
+// dropWalkLocked takes the walk of a filter out, but for its record.
+func (c *Client) dropWalkLocked(f topic.Filter) *cursor {
 	has := c.rareLocked()
 	for i, cu := range has.cursors {
 		if cu.filter == f {
 			has.cursors = append(has.cursors[:i:i], has.cursors[i+1:]...)
-			return
+			return cu
 		}
 	}
+	return nil
 }

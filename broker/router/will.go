@@ -7,7 +7,6 @@ import (
 	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/broker/topic"
 	"github.com/skeinmq/skein/hooks"
-	"github.com/skeinmq/skein/hooks/store"
 )
 
 // startWillLocked answers the will that is to be sent now, or starts its delay.
@@ -36,8 +35,7 @@ func (c *Client) waitWillLocked(at time.Time) {
 }
 
 // willFallsDue sends a will whose delay has passed, unless the client came back
-// [MQTT-3.1.3-9]. The record goes after it was routed: a crash in between sends it
-// again rather than never.
+// [MQTT-3.1.3-9]. Its record goes together with what it leads to.
 func (r *Router) willFallsDue(c *Client, w *Will) {
 	c.mu.Lock()
 	if c.willDue == nil || c.head.Will != w {
@@ -46,16 +44,9 @@ func (r *Router) willFallsDue(c *Client, w *Will) {
 	}
 	c.willDue, c.head.Will = nil, nil
 	r.stats.Wills.Dec()
-	hook := c.hook
+	hook, ghost := c.hook, c.ghost
 	c.mu.Unlock()
-	r.sendWill(c.ID, hook, w)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.Persistent() && !c.ended {
-		head := c.head
-		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
-		c.commitLocked(nil)
-	}
+	r.sendWill(c.ID, hook, w, func() { c.left(ghost) })
 }
 
 // cancelWillLocked stops the delay of a will.
@@ -69,50 +60,73 @@ func (c *Client) cancelWillLocked() {
 }
 
 // sendWill publishes a will under the identity it was accepted with: hooks and
-// rules of now decide.
-func (r *Router) sendWill(id message.ClientID, h *hooks.Client, w *Will) {
-	m := *w.Message
-	m.Created = r.now().UnixNano()
-	m.ID = r.nextID()
-	if w.HasExp {
-		m.Expires = expiry(m.Created, w.Expiry)
+// rules of now decide. record is called once, within Store.Begin, and commits that it
+// was dealt with, together with what it leads to.
+func (r *Router) sendWill(id message.ClientID, h *hooks.Client, w *Will, record func()) {
+	will, name, at, why := r.judgeDueWill(h, w)
+	if will == nil {
+		r.log.Info("will refused", "client", string(id), "topic", w.Message.Topic, "rule", why)
+		r.store.Begin()
+		record()
+		r.store.End()
+		return
 	}
-	will := &m
+	r.store.Begin()
+	if at == 0 {
+		r.Inject(will)
+	} else {
+		later := *will
+		later.Topic = name
+		if !r.delayed.add(r, &later, at, nil) {
+			r.stats.Drop(stats.DropDelayLimit, 1)
+		}
+	}
+	record()
+	r.store.End()
+	if at == 0 && r.has.WillSent {
+		r.hooks.WillSent(h, will)
+	}
+}
+
+// judgeDueWill answers the message that a will is published as. For $delayed, at is
+// when (Unix nanoseconds) and name the topic behind it. A nil message was refused.
+func (r *Router) judgeDueWill(h *hooks.Client, w *Will) (m *message.Message, name string, at int64, why string) {
+	will := *w.Message
+	will.Created = r.now().UnixNano()
+	will.ID = r.nextID()
+	if w.HasExp {
+		will.Expires = expiry(will.Created, w.Expiry)
+	}
+	m = &will
 	if r.has.Will {
-		changed, err := r.hooks.Will(h, will, w.Delay)
+		changed, err := r.hooks.Will(h, m, w.Delay)
 		if err != nil {
 			r.stats.Drop(stats.DropHook, 1)
-			r.log.Info("will refused by a hook", "client", string(id), "error", err)
-			return
+			return nil, "", 0, err.Error()
 		}
-		will = changed
+		m = changed
 	}
-	seconds, name, delayed, err := topic.ParseDelayed(will.Topic)
+	seconds, name, delayed, err := topic.ParseDelayed(m.Topic)
 	if !delayed {
-		name, err = will.Topic, topic.ValidName(will.Topic)
+		name, err = m.Topic, topic.ValidName(m.Topic)
 	}
 	if err != nil || r.judgeTopic(name) != codeSuccess {
 		r.stats.Drop(stats.DropInvalid, 1)
-		r.log.Info("will refused", "client", string(id), "topic", will.Topic, "rule", "topic name invalid")
-		return
+		return nil, "", 0, "topic name invalid"
 	}
-	if d := r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: name, QoS: will.QoS, Retain: will.Retain}); d.Code != 0 {
+	if set := r.Settings(); delayed && (!set.DelayedEnabled || seconds > int64(set.DelayedMax/time.Second)) {
+		r.stats.Drop(stats.DropInvalid, 1)
+		return nil, "", 0, "$delayed is switched off or too far away"
+	}
+	d := r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain})
+	if d.Code != 0 {
 		r.stats.Drop(stats.DropACL, 1)
-		r.log.Info("will refused", "client", string(id), "topic", will.Topic, "rule", d.Rule)
-		return
+		return nil, "", 0, d.Rule
 	}
 	if delayed {
-		later := *will
-		later.Topic = name
-		if !r.delayed.add(r, &later, later.Created+seconds*int64(time.Second), nil) {
-			r.stats.Drop(stats.DropDelayLimit, 1)
-		}
-		return
+		at = m.Created + seconds*int64(time.Second)
 	}
-	r.Inject(will)
-	if r.has.WillSent {
-		r.hooks.WillSent(h, will)
-	}
+	return m, name, at, ""
 }
 
 // JudgeWill answers the reason code that refuses a will at CONNECT, or 0.

@@ -1,9 +1,11 @@
 package session
 
 import (
+	"math"
 	"testing"
 
 	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
 )
 
 // sink takes frames and forgets them.
@@ -44,6 +46,46 @@ func BenchmarkEnqueueFillPuback(b *testing.B) {
 				o.Now, o.After, o.Ops = o.Now[:0], o.After[:0], o.Ops[:0]
 			}
 		})
+	}
+}
+
+// BenchmarkEnqueueOffline is a message for a session whose queue is in the store.
+func BenchmarkEnqueueOffline(b *testing.B) {
+	s := New(true, Limits{Messages: math.MaxInt32, PageMessages: 1000, PageBytes: 1 << 20})
+	var o Output
+	e := entry(1, 1, 60)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Enqueue(&o, e)
+		o.Ops = o.Ops[:0]
+	}
+}
+
+// BenchmarkPages is what a client does that comes back to a queue in the store,
+// without the store.
+func BenchmarkPages(b *testing.B) {
+	const page = 1000
+	s := New(true, Limits{PageMessages: page, PageBytes: 1 << 20})
+	var o Output
+	e := entry(1, 1, 60)
+	entries := make([]store.Entry, page)
+	s.Connected(&sink{}, 100)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Enqueue(&o, e)
+		if p, ok := s.WantsPage(); ok {
+			page := entries[:min(p.Messages, int(s.seq-p.After))]
+			for i := range page {
+				page[i] = e.Entry
+				page[i].Seq = p.After + uint64(i) + 1
+			}
+			s.Paged(&o, p, page)
+		}
+		s.Fill(&o, 1, 1<<16)
+		if ok, err := s.Puback(&o, s.win.last, 0); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+		o.Now, o.After, o.Ops = o.Now[:0], o.After[:0], o.Ops[:0]
 	}
 }
 

@@ -8,9 +8,18 @@ import (
 	"github.com/skeinmq/skein/broker/message"
 )
 
+const (
+	restSize = int(unsafe.Sizeof(rest{}))
+	slotSize = int(unsafe.Sizeof(slot{}))
+)
+
 // footprint is what a session holds besides the messages, in bytes.
 func footprint(s *Session) int {
-	return int(unsafe.Sizeof(*s)) + cap(s.queue.buf)*int(unsafe.Sizeof(Entry{})) + cap(s.win.ring)*int(unsafe.Sizeof(slot{})) +
+	own := 0
+	if s.rest != &noRest {
+		own = restSize
+	}
+	return own + int(unsafe.Sizeof(Entry{}))*(cap(s.rest.loose.buf)+cap(s.rest.fresh.buf)) + int(unsafe.Sizeof(*s)) + cap(s.queue.buf)*int(unsafe.Sizeof(Entry{})) + cap(s.win.ring)*int(unsafe.Sizeof(slot{})) +
 		2*cap(s.received) + 2*cap(s.redeliver)
 }
 

@@ -26,8 +26,11 @@ const (
 	KindReceived                     // received QoS 2 packet identifier
 	KindRetained                     // retained message, by topic
 	KindDelayed                      // message that is published when due, by Seq
-	KindGroupEntry                   // message that waits in a shared group, by Filter ("group/filter") and Seq
-	KindCursor                       // walk through the retained messages, by Filter
+	// KindGroupEntry is a message that waits in a shared group, by Filter
+	// ("group/filter") and Seq. Deleting it may be part of a client's batch: that of
+	// the member that takes the message over.
+	KindGroupEntry
+	KindCursor // walk through the retained messages, by Filter
 )
 
 // Session is a session's head.

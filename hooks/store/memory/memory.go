@@ -68,7 +68,9 @@ func (s *Store) Commit(b *store.Batch, done store.Committed) {
 	case b.Client == "":
 		s.commitNode(b)
 	default:
-		err = s.commitSession(b)
+		if err = s.commitSession(b); err == nil {
+			s.takeOver(b)
+		}
 	}
 	done.Committed(err)
 }
@@ -93,7 +95,8 @@ func check(b *store.Batch) error {
 		default:
 			return fmt.Errorf("memory store: operation %d has unknown kind %d", i, op.Kind)
 		}
-		if ofNode != (b.Client == "") {
+		takenOver := op.Kind == store.KindGroupEntry && op.Delete
+		if ofNode != (b.Client == "") && !takenOver {
 			return fmt.Errorf("memory store: operation %d of kind %d is of another owner", i, op.Kind)
 		}
 		if lacks && !op.Delete {
@@ -115,6 +118,17 @@ func (s *Store) commitNode(b *store.Batch) {
 			set(s.delayed, op.Seq, delayed{op.At, op.Msg}, op.Delete)
 		default:
 			set(s.groups, place{op.Filter, op.Seq}, op.Msg, op.Delete)
+		}
+	}
+}
+
+// takeOver deletes what a member of a group takes over with its batch.
+func (s *Store) takeOver(b *store.Batch) {
+	for i := range b.Ops {
+		if op := &b.Ops[i]; op.Kind == store.KindGroupEntry {
+			s.mu.Lock()
+			delete(s.groups, place{op.Filter, op.Seq})
+			s.mu.Unlock()
 		}
 	}
 }

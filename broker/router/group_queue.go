@@ -1,0 +1,217 @@
+package router
+
+import (
+	"context"
+	"strings"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/session"
+	"github.com/skeinmq/skein/broker/stats"
+	"github.com/skeinmq/skein/broker/topic"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// firstGroupSeq is the number of a group's first record. What a member gives back
+// goes before the others and counts down from it.
+const firstGroupSeq = 1 << 40
+
+// waiting is a message that waits for a member of its group.
+type waiting struct {
+	m   *message.Message
+	seq uint64 // of its record
+}
+
+// groupQueue is what no member had room for, oldest first. Each message has a record
+// of the node's own; it goes in the batch with which a persistent member takes the
+// message over, or when a member that is not persistent has acknowledged it.
+type groupQueue struct {
+	list  []waiting
+	bytes int64
+	back  uint64 // numbers given so far behind firstGroupSeq
+	front uint64 // and before it
+}
+
+func (q *groupQueue) pop() waiting {
+	w := q.list[0]
+	q.list[0], q.list = waiting{}, q.list[1:]
+	q.bytes -= int64(w.m.Size())
+	if len(q.list) == 0 {
+		q.list = nil
+	}
+	return w
+}
+
+// record is the name of the group in its records.
+func (k *groupKey) record() string { return k.name + "/" + string(k.filter) }
+
+// forget deletes the record of a message that nobody takes over.
+func (g *Group) forget(w waiting) {
+	g.r.commitNode(store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: g.key.record(), Seq: w.seq}, nil)
+}
+
+func (g *Group) keepLocked(w waiting, pend *Pending) {
+	g.r.commitNode(store.Op{Kind: store.KindGroupEntry, Filter: g.key.record(), Seq: w.seq, Msg: w.m}, pend)
+}
+
+// pushLocked queues a message by the queue's limits. wait, if not nil, answers what
+// its commit is waited for in.
+func (g *Group) pushLocked(m *message.Message, wait func() *Pending) {
+	lim := g.r.Settings().Queue
+	q := &g.queue
+	size := int64(m.Size())
+	if lim.Bytes > 0 && size > lim.Bytes {
+		g.r.stats.Drop(stats.DropQueueFull, 1)
+		return
+	}
+	for len(q.list) > 0 && (over(len(q.list)+1, lim.Messages) || lim.Bytes > 0 && q.bytes+size > lim.Bytes) {
+		g.r.stats.Drop(stats.DropQueueFull, 1)
+		if lim.Overflow != session.DropOldest {
+			return
+		}
+		g.forget(q.pop())
+	}
+	w := waiting{m, firstGroupSeq + q.back}
+	q.back++
+	q.list = append(q.list, w)
+	q.bytes += size
+	var pend *Pending
+	if wait != nil {
+		pend = wait()
+	}
+	g.keepLocked(w, pend)
+}
+
+// takeBackLocked puts messages that a member gives back before all others.
+func (g *Group) takeBackLocked(list []waiting) {
+	q := &g.queue
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].seq == 0 { // it has no record yet
+			q.front++
+			list[i].seq = firstGroupSeq - q.front
+			g.keepLocked(list[i], nil)
+		}
+		q.bytes += int64(list[i].m.Size())
+	}
+	q.list = append(list, q.list...)
+}
+
+// dropAllLocked ends the queue of a group without members.
+func (g *Group) dropAllLocked() {
+	for len(g.queue.list) > 0 {
+		g.r.stats.Drop(stats.DropSessionEnded, 1)
+		g.forget(g.queue.pop())
+	}
+}
+
+// take takes the oldest message that has not expired out, unless may, if not nil, says
+// that this member may not have it: then it stays for the others.
+func (g *Group) take(now int64, may func(*message.Message) bool) (w waiting, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.queue.list) > 0 {
+		m := g.queue.list[0].m
+		expired := m.Expired(now)
+		refused := !expired && may != nil && !may(m)
+		if refused && g.somebodyMayLocked(m) {
+			return waiting{}, false
+		}
+		w = g.queue.pop()
+		switch {
+		case expired:
+			g.r.stats.Drop(stats.DropExpired, 1)
+		case refused:
+			g.r.stats.Drop(stats.DropACL, 1)
+		default:
+			return w, true
+		}
+		g.forget(w)
+	}
+	return waiting{}, false
+}
+
+// lent is a message of a group's queue that a member has which is not persistent: its
+// record stays until it is acknowledged.
+type lent struct {
+	mb  *member
+	seq uint64
+}
+
+// sourceOf answers whose member an entry was sent to, and its record, if it still has
+// one; nil for an entry of the session's own.
+func sourceOf(e *session.Entry) (*member, uint64) {
+	switch s := e.Source.(type) {
+	case *member:
+		return s, 0
+	case *lent:
+		return s.mb, s.seq
+	}
+	return nil, 0
+}
+
+// pullLocked sends a message of the group's queue to the member.
+func (mb *member) pullLocked(w waiting, now int64) {
+	c := mb.c
+	e := mb.entry(w.m, min(w.m.QoS, mb.sub.QoS))
+	if c.Persistent() && e.QoS > 0 {
+		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: mb.g.key.record(), Seq: w.seq})
+	} else if e.QoS > 0 {
+		e.Source = &lent{mb, w.seq}
+	} else {
+		mb.g.forget(w)
+	}
+	c.sess.Push(&c.out, e, now)
+}
+
+// ackedEntry is the session's report of an acknowledged entry of a group.
+func (c *Client) ackedEntry(e *session.Entry) {
+	if mb, seq := sourceOf(e); seq != 0 {
+		mb.g.forget(waiting{seq: seq})
+	}
+}
+
+// restoreGroups loads what waits in shared groups, after the sessions. What a member
+// took over before the process ended, but whose record is still there, is not taken
+// again.
+func (r *Router) restoreGroups(ctx context.Context) error {
+	taken := map[*Group]map[message.ID]bool{}
+	return r.store.GroupEntries(ctx, func(name string, seq uint64, m *message.Message) bool {
+		group, filter, _ := strings.Cut(name, "/")
+		g := r.groups.byKey[groupKey{group, topic.Filter(filter)}]
+		if g == nil { // its last member left
+			r.commitNode(store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: name, Seq: seq}, nil)
+			return true
+		}
+		if taken[g] == nil {
+			taken[g] = r.takenOver(ctx, g)
+		}
+		if taken[g][m.ID] {
+			g.forget(waiting{seq: seq})
+			return true
+		}
+		q := &g.queue
+		q.list = append(q.list, waiting{m, seq})
+		q.bytes += int64(m.Size())
+		if seq >= firstGroupSeq {
+			q.back = max(q.back, seq-firstGroupSeq+1)
+		} else {
+			q.front = max(q.front, firstGroupSeq-seq)
+		}
+		return true
+	})
+}
+
+// takenOver lists what members of a group have in flight.
+func (r *Router) takenOver(ctx context.Context, g *Group) map[message.ID]bool {
+	ids := map[message.ID]bool{}
+	for _, mb := range g.members {
+		img, err := r.store.Load(ctx, mb.c.ID)
+		if err != nil {
+			r.log.Error("member of a shared group could not be loaded", "client", string(mb.c.ID), "error", err)
+			continue
+		}
+		for i := range img.Entries {
+			ids[img.Entries[i].Msg.ID] = true
+		}
+	}
+	return ids
+}
