@@ -297,7 +297,7 @@ func (k *Checker) Begin(ctx context.Context, method string, c Credentials, data 
 		return MethodStep{Done: true, Answer: k.count(Denied(CodeBadMethod, "unknown authentication method"))}
 	}
 	step := p.methods[i].Begin(ctx, c, data)
-	if why, ok := k.backoff.Welcome(step.User, c.Remote); !ok && !(step.Done && step.Answer.Outcome == Deny) {
+	if why, ok := k.backoff.Welcome(step.User, c.Remote); !ok {
 		a := Answer{Outcome: Deny, Code: CodeNotAuthorized, Why: why, backedOff: true}
 		return MethodStep{Done: true, User: step.User, Answer: k.count(a)}
 	}

@@ -7,7 +7,13 @@
 //     goroutine without a lock.
 //   - [Rules] are immutable too. They judge without allocating, in microseconds with
 //     10,000 rules; what they judge by is in the question.
+//   - A [Checker] is immutable and swapped whole; what must outlive a reload ([Backoff],
+//     [Bans], [Counters], [Pool]) is handed from the old one to the new one.
+//   - A wrong user and a wrong password are answered alike, also in time.
+//   - No password is kept, logged or part of an error. What has one prints without it.
+//   - All memory that clients can fill is bounded.
 //
-// The package starts no goroutine, takes no lock and reads no clock: the time is an
-// argument. It must not import anything of this module.
+// Passwords are judged on the goroutine of the connection that shows them, as many at
+// a time as [Pool] lets. Locks guard tables only: none is held while something is
+// hashed or fetched. It must not import anything of this module.
 package auth

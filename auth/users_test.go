@@ -352,8 +352,9 @@ func manyUsers(n int) []byte {
 	return []byte(b.String())
 }
 
-func TestAHundredThousandUsersAreLoaded(t *testing.T) {
-	if l, err := ParseUsers("users", manyUsers(100_000)); err != nil || l.Len() != 100_000 {
+func TestManyUsersAreLoaded(t *testing.T) {
+	const n = 10_000
+	if l, err := ParseUsers("users", manyUsers(n)); err != nil || l.Len() != n || !l.Has("user-0") || !l.Has("user-9999") {
 		t.Errorf("%d, %v", l.Len(), err)
 	}
 }
