@@ -12,6 +12,28 @@
 // came with is committed, or at once if it is empty, and only on the connection
 // they were made for. Frames in Now leave at once, before those in After.
 //
+// # Pages
+//
+// With [Limits].PageMessages and PageBytes a persistent session's queue may be far
+// larger than memory. It has three parts, in this order: the queue, from which Fill
+// sends; the tail, which is in the store alone and of which the session knows the
+// figures; and the newest, which came after the tail while the client was connected.
+// What is in memory is at most one page, and nothing while the client is offline,
+// but for QoS 0 that is queued: it has no record, and keeps its place in the order.
+// The caller asks [Session.WantsPage] after each step and each commit, reads that
+// page from the store, one at a time and without the lock, and gives it to
+// [Session.Paged]. A page that no longer is what comes next is ignored. What is not
+// committed yet is not in a page; it is asked for again.
+//
+// Figures go into every batch, so that the store has them with the queue. Start-up
+// takes them back with [RestoreHead] and the rest, before the first connection,
+// with [Session.Load].
+//
+// A full queue whose rule is to drop the oldest cannot drop what it has not read. It
+// lets messages in above its limit, by one page, or one message if that is larger;
+// WantsPage then asks for what is to be dropped, also while offline, and Paged drops
+// it, entry by entry. Above that the newest are dropped.
+//
 // # Guarantees
 //
 //   - inbound and outbound identifiers are separate tables; an outbound
@@ -25,7 +47,7 @@
 //     ([Session.Settled]);
 //   - never more than the window is unacknowledged [MQTT-3.3.4-9];
 //   - the queue holds at most its limits, plus what the window has room for, plus
-//     one message that may pass at once; what a rule takes away is reported to the
+//     one message that may pass at once, plus a page as said above; what a rule takes away is reported to the
 //     caller, entry by entry, once;
 //   - for a persistent session no QoS 2 PUBLISH, no PUBREL for a message in flight
 //     and no PUBCOMP is among the frames that may leave before the record behind

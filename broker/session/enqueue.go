@@ -12,8 +12,7 @@ package session
 func (s *Session) Enqueue(o *Output, e Entry) bool {
 	size := int64(e.Msg.Size())
 	if s.limits.Bytes > 0 && size > s.limits.Bytes && !s.Ready(1) || !s.makeRoom(o, &e, size) {
-		o.dropped(&e, DropQueueFull)
-		return s.limits.Overflow != Disconnect
+		return s.refuse(o, e)
 	}
 	s.seq++
 	e.Seq = s.seq
@@ -68,6 +67,13 @@ func (s *Session) owe(size int64) bool {
 	s.own().owes = true
 	return (l.Messages == 0 || n-s.room()-l.Messages < l.PageMessages) &&
 		(l.Bytes == 0 || bytes <= l.Bytes || bytes-l.Bytes+size <= l.PageBytes)
+}
+
+// refuse drops a message that the queue does not take. It takes the entry by value:
+// the report lets it escape, and most are not reported.
+func (s *Session) refuse(o *Output, e Entry) bool {
+	o.dropped(&e, DropQueueFull)
+	return s.limits.Overflow != Disconnect
 }
 
 // end drops an entry that was queued.

@@ -144,7 +144,7 @@ func (s *Session) Paged(o *Output, p Page, entries []store.Entry) {
 		s.queue.reserve(min(len(entries), r.messages))
 	}
 	for i := range entries {
-		if e := (Entry{Entry: entries[i]}); r.messages == 0 || !s.paged(o, &e) {
+		if r.messages == 0 || !s.paged(o, Entry{Entry: entries[i]}) {
 			break
 		}
 	}
@@ -160,7 +160,7 @@ func (s *Session) Paged(o *Output, p Page, entries []store.Entry) {
 }
 
 // paged takes over one entry of a page. It reports whether the next may follow.
-func (s *Session) paged(o *Output, e *Entry) bool {
+func (s *Session) paged(o *Output, e Entry) bool {
 	r := s.rest
 	for r.owes && r.loose.n > 0 && r.loose.peek().Seq < e.Seq && s.over() {
 		s.end(o, r.loose.peek(), DropQueueFull)
@@ -174,15 +174,18 @@ func (s *Session) paged(o *Output, e *Entry) bool {
 	case !drop && s.enc == nil:
 		return false
 	case drop:
-		s.end(o, e, DropQueueFull)
+		s.drop(o, e)
 	default:
-		s.queue.push(*e)
+		s.queue.push(e)
 	}
 	r.messages--
 	r.bytes -= int64(e.Msg.Size())
 	s.after = e.Seq
 	return true
 }
+
+// drop drops an entry that was never in memory.
+func (s *Session) drop(o *Output, e Entry) { s.end(o, &e, DropQueueFull) }
 
 // join puts the newest behind the queue once nothing is missing between them.
 func (s *Session) join() {

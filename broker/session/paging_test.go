@@ -133,7 +133,7 @@ func TestStalePages(t *testing.T) {
 	s.Paged(&s.out, p, entries[:1]) // as if the others had not been committed
 	s.page(s.wants("2 after 3"))
 	s.acknowledge(2)
-	s.want("goes on", s.sent(), "P1+ 2@2")
+	s.want("goes on", s.sent(), "P1 3@3")
 	other := newShelf(t, pagesOf(4))
 	other.put(1, 1)
 	other.Connected(other, 1)
@@ -245,7 +245,7 @@ func TestRestoreInTwoSteps(t *testing.T) {
 	}
 	s.put(8, 1)
 	s.put(9, 0)
-	s.want("records", fmt.Sprint(len(s.out.Ops), s.Figures()), "1 {3 15 8}")
+	s.want("records", fmt.Sprint(len(s.out.Ops), s.Figures()), "1 {3 15 9}")
 	s.commit()
 	s.Load(&store.Image{
 		Entries:  []store.StoredEntry{stored(3, 2, 5, store.Released), stored(4, 1, 9, store.Sent), stored(5, 1, 0, store.Queued), stored(7, 1, 9, store.Sent)},
@@ -254,6 +254,7 @@ func TestRestoreInTwoSteps(t *testing.T) {
 	if q, n, b := s.Counts(); q != 5 || n != 2 || b != 25 || !s.HasReceived(3) {
 		t.Errorf("%d queued, %d in flight, %d bytes", q, n, b)
 	}
+	s.Settled()
 	s.Connected(s, 9)
 	s.want("in flight", s.sent(), "REL@5, P1+ 4@9")
 	s.page(s.wants("3 after 0"))
@@ -292,7 +293,7 @@ func TestRestoreOfAnImageWithFigures(t *testing.T) {
 	}
 }
 
-// A queue of a million is drained with one page of it in memory.
+// A queue of many is drained with one page of it in memory.
 func TestManyPages(t *testing.T) {
 	const n, page = 100_000, 100
 	s := New(true, pagesOf(page))
