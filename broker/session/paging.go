@@ -10,6 +10,7 @@ type Page struct {
 	Messages int    // at most so many
 	Bytes    int64  // and, beyond the first, at most so many by message.Size
 	of       *Session
+	last     uint64 // Seq that the session had given
 }
 
 // Pages for a queue that is in a store whose session has limits without a page.
@@ -75,7 +76,7 @@ func (s *Session) putTail(e *Entry, size int64) {
 
 // unload leaves all that has a record to the store.
 func (s *Session) unload() {
-	if !s.pages() || s.queue.n+s.rest.fresh.n == 0 {
+	if s.enc != nil || !s.pages() || s.queue.n+s.rest.fresh.n == 0 {
 		return
 	}
 	r := s.own()
@@ -101,7 +102,7 @@ func (s *Session) Figures() store.Queue {
 // a time, without the client's lock.
 func (s *Session) WantsPage() (Page, bool) {
 	r, l := s.rest, &s.limits
-	p := Page{After: s.after, of: s}
+	p := Page{After: s.after, of: s, last: s.seq}
 	switch {
 	case r.messages == 0:
 		return Page{}, false
@@ -157,6 +158,20 @@ func (s *Session) Paged(o *Output, p Page, entries []store.Entry) {
 	if s.enc == nil {
 		s.trimRest()
 	}
+}
+
+// Nothing is called instead of Paged for a page that came back empty although every
+// batch of the session had been answered when it was asked for. Then what the
+// figures say is not there: a batch was refused, or they were wrong from the start.
+// The session goes on without it. It is ignored if something was queued meanwhile.
+func (s *Session) Nothing(p Page) {
+	r := s.rest
+	if p.of != s || p.After != s.after || p.last != s.seq || r.messages == 0 {
+		return
+	}
+	r.messages, r.owes = 0, false
+	s.join()
+	s.unload()
 }
 
 // paged takes over one entry of a page. It reports whether the next may follow.

@@ -261,6 +261,33 @@ func TestRestoreInTwoSteps(t *testing.T) {
 	s.want("the queue, and what could not be placed", s.sent(), "P1 5@10, P1 6@11, P1 7@12, P1 8@13, P0 9@0")
 }
 
+// TestFiguresOfNothing: a queue that the store does not have holds nothing up.
+func TestFiguresOfNothing(t *testing.T) {
+	s := newShelf(t, pagesOf(4))
+	s.Session = RestoreHead(store.Queue{Messages: 3, Bytes: 15, Last: 7}, pagesOf(4))
+	s.Load(&store.Image{})
+	s.Connected(s, 9)
+	p := s.wants("3 after 0")
+	s.page(p)
+	s.put(8, 1)
+	s.Nothing(p) // it may be the new one that is not committed
+	s.want("figures", fmt.Sprint(s.Figures()), "{4 20 8}")
+	s.Nothing(s.wants("3 after 0"))
+	s.want("the newest is in memory", s.sent(), "P1 8@1")
+	s.want("figures", fmt.Sprint(s.Figures()), "{0 0 8}")
+	if !s.Ready(1) {
+		t.Error("not drained")
+	}
+	s.Nothing(p)
+	s.Disconnected()
+	s.put(9, 1)
+	s.commit()
+	s.Connected(s, 9)
+	s.want("again", s.sent(), "P1+ 8@1")
+	s.page(s.wants("3 after 8"))
+	s.want("goes on", s.sent(), "P1 9@2")
+}
+
 func TestRestoreOfAnImageWithFigures(t *testing.T) {
 	entries := []store.StoredEntry{stored(1, 1, 1, store.Sent), stored(2, 1, 0, store.Queued), stored(3, 1, 0, store.Queued)}
 	q := store.Queue{Messages: 2, Bytes: 10, Last: 3}
