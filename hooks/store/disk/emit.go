@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,20 +23,29 @@ const (
 // its entries really begin.
 const stuckDeletions = 256
 
-// emit adds what the touched sessions collected to the batch.
+// emit adds what the touched sessions collected to the batch, one space after the
+// other and in the order of the keys: the memtable takes neighbours much faster.
 func (c *committer) emit() {
+	slices.SortFunc(c.touched, func(a, b *session) int { return cmp.Compare(a.n, b.n) })
 	for _, s := range c.touched {
-		if !s.has {
-			continue
+		if s.has {
+			c.emitDeletions(s)
+			c.emitEntries(s)
 		}
-		c.emitDeletions(s)
-		c.emitEntries(s)
-		c.emitStates(s)
-		c.trimFull(s)
+	}
+	for _, s := range c.touched {
+		if s.has {
+			c.emitStates(s)
+			c.trimFull(s)
+		}
+	}
+	for _, s := range c.touched {
 		t := s.t
-		if t.hard || t.queue.Messages != s.queue.Messages || t.queue.Bytes != s.queue.Bytes {
+		switch {
+		case !s.has:
+		case t.hard || t.queue.Messages != s.queue.Messages || t.queue.Bytes != s.queue.Bytes:
 			c.putFigures(s)
-		} else if t.queue != s.queue {
+		case t.queue != s.queue:
 			s.dirty = true // only the highest Seq, of an entry that is gone
 		}
 	}
@@ -223,9 +233,7 @@ func (c *committer) emitEntry(s *session, e *ent) {
 	c.val = v
 	c.key = appendSeq(c.key[:0], spaceQueue, s.n, e.seq)
 	c.set(c.key, v)
-	if e.state != (store.State{}) {
-		c.putState(s, e.seq, e.state)
-	} else if e.again {
+	if e.again && e.state == (store.State{}) {
 		c.key[0] = spaceInflight
 		c.delete(c.key)
 	}
@@ -241,8 +249,13 @@ func (c *committer) putState(s *session, seq uint64, state store.State) {
 	c.set(c.key, c.val)
 }
 
-// emitStates writes the states of entries on disk.
+// emitStates writes the states of the entries that came, and of those on disk.
 func (c *committer) emitStates(s *session) {
+	for i := range s.t.ents {
+		if e := &s.t.ents[i]; !e.dead && e.state != (store.State{}) {
+			c.putState(s, e.seq, e.state)
+		}
+	}
 	for i := range s.t.states {
 		e := &s.t.states[i]
 		if e.dead || e.seq < s.lane.head {

@@ -229,7 +229,7 @@ func (t *touch) findState(seq uint64) (int, bool) {
 func (c *committer) putEntry(s *session, op *store.Op) {
 	t := s.t
 	i, ok := t.find(op.Seq)
-	e := ent{seq: op.Seq, op: op, state: op.State, body: c.bodies.use(op.Entry.Msg), again: op.Seq < s.lane.next}
+	e := ent{seq: op.Seq, op: op, body: c.bodies.use(op.Entry.Msg), again: op.Seq < s.lane.next}
 	if ok {
 		if !t.ents[i].dead {
 			c.bodies.drop(t.ents[i].body)
