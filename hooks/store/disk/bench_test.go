@@ -155,3 +155,35 @@ func BenchmarkFanout(b *testing.B) {
 	}
 	f.wait(b)
 }
+
+// BenchmarkOpen: 20,000 sessions with a subscription and 10 messages each.
+func BenchmarkOpen(b *testing.B) {
+	const sessions, each = 20_000, 10
+	o := Options{Dir: b.TempDir(), MemTable: DefaultMemTable}
+	s := open(b, o)
+	f := newFlow(20_000)
+	for i := range sessions {
+		f.commit(s, begin(client(i), store.Op{Kind: store.KindSubscription, Filter: "a/+/b", Sub: &store.Subscription{Filter: "a/+/b", QoS: 1}}))
+	}
+	for k := range each {
+		for i := range sessions {
+			batch := on(client(i), put(uint64(k+1), text(k, 64)))
+			batch.Queue = store.Queue{Messages: k + 1, Bytes: int64(64 * (k + 1)), Last: uint64(k + 1)}
+			f.commit(s, batch)
+		}
+	}
+	f.wait(b)
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s := open(b, o)
+		if messages, _ := s.Totals(); messages != sessions*each {
+			b.Fatalf("%d messages", messages)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
