@@ -83,7 +83,6 @@ func on(id message.ClientID, ops ...store.Op) *store.Batch {
 // BenchmarkEnqueue: one message of 64 bytes for one of 10 sessions at a time.
 func BenchmarkEnqueue(b *testing.B) {
 	s := open(b, Options{MemTable: DefaultMemTable})
-	defer s.Close()
 	f := newFlow(10_000)
 	for i := range 10 {
 		f.commit(s, begin(client(i)))
@@ -104,7 +103,6 @@ func BenchmarkEnqueue(b *testing.B) {
 // BenchmarkDrain: pages of what is on disk, states, deletions.
 func BenchmarkDrain(b *testing.B) {
 	s := open(b, Options{MemTable: DefaultMemTable})
-	defer s.Close()
 	f := newFlow(10_000)
 	f.commit(s, begin("c"))
 	for i := range b.N {
@@ -135,7 +133,6 @@ func BenchmarkDrain(b *testing.B) {
 // BenchmarkFanout: one message of 1 KiB for 10,000 sessions.
 func BenchmarkFanout(b *testing.B) {
 	s := open(b, Options{MemTable: DefaultMemTable})
-	defer s.Close()
 	const n = 10_000
 	f := newFlow(2 * n)
 	ids := make([]message.ClientID, n)

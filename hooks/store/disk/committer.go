@@ -271,7 +271,7 @@ func (c *committer) finish() {
 	}
 	c.view.Lock()
 	eng := c.eng
-	c.Store.eng = nil
+	c.eng = nil
 	c.view.Unlock()
 	if err != nil {
 		c.failure = err

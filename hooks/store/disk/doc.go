@@ -98,5 +98,19 @@
 // made again when there is room. If the disk is full all the same, the database
 // breaks, and is opened again.
 //
+// # Without a broker
+//
+// [OpenReadOnly] looks at a store, [Compact] rewrites it, and [View.Export] and
+// [Import] write it as lines of JSON and fill an empty one with them; all of them
+// refuse a directory in use. The first line is {"kind":"header","version":1}, the
+// last {"kind":"end"} with the number of lines between them, so that a cut file is
+// noticed. In between come, in this order: "body", messages that several entries
+// refer to; for each session "session" and then its "subscription", "cursor",
+// "received" and "entry" lines, entries by seq; then "retained", "delayed" and
+// "group". 64-bit integers are strings, times are Unix nanoseconds, properties and
+// payloads are base64. Texts are strings, or {"base64":"..."} when they are not
+// UTF-8. testdata/export.jsonl has one of each. A version that is not known is
+// refused, and so are fields that are not.
+//
 // The package imports message and store, and pebble.
 package disk

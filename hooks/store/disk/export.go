@@ -14,16 +14,8 @@ import (
 	"github.com/skeinmq/skein/hooks/store"
 )
 
-// exportVersion is the version of the format that Export writes: lines of JSON, one
-// record each.
-//
-// The first line is {"kind":"header","version":1}, the last {"kind":"end"} with the
-// number of lines between them, so that a cut file is noticed. In between come, in
-// this order: "body", messages that several entries refer to; for each session
-// "session" and then its "subscription", "cursor", "received" and "entry" lines,
-// entries by seq; then "retained", "delayed" and "group". 64-bit integers are
-// strings. Times are Unix nanoseconds. Texts are strings, or {"base64":"..."} when
-// they are not UTF-8. Properties and payloads are base64.
+// exportVersion is the version of the lines that Export writes; the package
+// documentation describes them.
 const exportVersion = 1
 
 // Kinds of lines.

@@ -178,7 +178,6 @@ func TestDiskFull(t *testing.T) {
 	room := func(free uint64) { mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: free, TotalBytes: 10 << 30}) }
 	room(2 << 30)
 	s := open(t, Options{Dir: "db", FS: mem, Log: slog.New(log), MinFree: 1 << 30, Ballast: 1 << 20})
-	defer s.Close()
 	ballast := func() bool { _, err := mem.Stat("db/" + ballastName); return err == nil }
 	if !ballast() {
 		t.Error("there is no ballast")
@@ -219,7 +218,6 @@ func TestDiskFullByBatch(t *testing.T) {
 	mem := vfs.NewMem()
 	mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1<<30 + 4<<20, TotalBytes: 10 << 30})
 	s := open(t, Options{Dir: "db", FS: mem, MinFree: 1 << 30})
-	defer s.Close()
 	must(t, s, begin("c"))
 	if err := do(s, on("c", put(1, text(1, 3<<20)))); !errors.Is(err, ErrDiskFull) {
 		t.Errorf("a batch of 3 MiB answered %v", err)
@@ -347,7 +345,7 @@ func setFormat(t *testing.T, dir string, n byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }() // the test goes on with opening it
 	e, err := openEngine(&o, false)
 	if err != nil {
 		t.Fatal(err)

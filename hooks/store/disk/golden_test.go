@@ -203,7 +203,6 @@ func TestExport(t *testing.T) {
 		t.Errorf("import into a full store: %v", err)
 	}
 	s = open(t, Options{Dir: to})
-	defer s.Close()
 	for i, id := range ids {
 		if got := render(t, whole{s}, id); got != want[i] {
 			t.Errorf("session %q is\n%s\nwant\n%s", id, got, want[i])
@@ -275,7 +274,7 @@ func TestView(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer v.Close()
+	defer func() { _ = v.Close() }() // it only read
 	z, err := v.Sizes(context.Background())
 	z.Disk = 0
 	if want := (Sizes{Sessions: 1, Subscriptions: 1, Queued: 1, QueuedBytes: 10, Retained: 1, Delayed: 1, GroupEntries: 1}); err != nil || z != want {

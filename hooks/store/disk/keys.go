@@ -93,11 +93,6 @@ func keyNumber(key []byte) number { return number(binary.BigEndian.Uint64(key[1:
 
 func keySeq(key []byte) uint64 { return binary.BigEndian.Uint64(key[9:]) }
 
-// ofNumber reports whether key is in the space and the session's.
-func ofNumber(key []byte, space byte, n number) bool {
-	return len(key) >= lenNumbered && key[0] == space && keyNumber(key) == n
-}
-
 func splitGroup(key []byte) (group string, seq uint64, ok bool) {
 	if len(key) < 13 {
 		return "", 0, false

@@ -56,7 +56,6 @@ func watch(t *testing.T, linger time.Duration) *watched {
 		w.bytes += c.Bytes
 		w.elided += c.Elided
 	}})
-	t.Cleanup(func() { _ = w.Close() }) // the test closes it too, and looks
 	return w
 }
 
@@ -104,7 +103,6 @@ func TestElision(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, Options{Dir: w.opts.Dir})
-	defer s.Close()
 	img, err := whole{s}.Load(context.Background(), "c")
 	if err != nil || len(img.Entries) != 0 || img.Queue.Last != 100 {
 		t.Errorf("stored is %+v, %v", img, err)
@@ -161,7 +159,6 @@ func TestLingerIsBroken(t *testing.T) {
 // After Linger it is written whatever comes.
 func TestLingerEnds(t *testing.T) {
 	s := open(t, Options{Linger: time.Millisecond})
-	defer s.Close()
 	must(t, s, begin("c"), linger("c", put(1, text(1, 64))), on("c", del(1)))
 	for i := range uint64(20) {
 		must(t, s, linger("c", put(i+2, text(1, 64))))

@@ -56,7 +56,6 @@ type author struct {
 	begun bool
 	seq   uint64
 	live  []uint64
-	queue store.Queue
 }
 
 func (a *author) batch(shared []*message.Message) *store.Batch {
@@ -210,8 +209,8 @@ func TestAgainstMemory(t *testing.T) {
 			sameSessions(t, whole{s}, want, ids)
 			checkBodies(t, s)
 		}
-		if wg := s.Close(); wg != nil {
-			t.Fatal(wg)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

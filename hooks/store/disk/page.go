@@ -77,23 +77,27 @@ func (s *Store) Page(ctx context.Context, id message.ClientID, after uint64, max
 	return p.entries, nil
 }
 
+// head is where a session's queue begins.
+func (r *reader) head(n number) (uint64, error) {
+	v, ok, err := r.get(appendPart(nil, n, partFigure))
+	if err != nil || !ok {
+		return 0, err
+	}
+	f, err := parseFigures(v)
+	return f.lane.head, err
+}
+
 // page reads entries from a Seq on whose delivery has not begun.
 func (r *reader) page(p *page, n number, from uint64, max int, bytes int64) error {
 	if max <= 0 {
 		return nil
 	}
-	v, ok, err := r.get(appendPart(nil, n, partFigure))
+	head, err := r.head(n)
 	if err != nil {
 		return err
 	}
-	if ok {
-		f, err := parseFigures(v)
-		if err != nil {
-			return err
-		}
-		if f.lane.head > from {
-			from = f.lane.head
-		}
+	if head > from {
+		from = head
 	}
 	begun, err := r.states(n, from)
 	if err != nil {

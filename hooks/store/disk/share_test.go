@@ -60,7 +60,6 @@ func TestSharedBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, Options{Dir: dir})
-	defer func() { _ = s.Close() }() // the test looks at its second end
 	for i := range sessions {
 		page, err := s.Page(context.Background(), client(i), 0, 100, 1<<30)
 		if err != nil || len(page) != messages || page[3].Msg.ID.Seq != 3 || len(page[3].Msg.Payload) != payload {
@@ -89,7 +88,6 @@ func TestSharedBodies(t *testing.T) {
 // is gone.
 func TestSharedAgain(t *testing.T) {
 	s := open(t, Options{})
-	defer s.Close()
 	m := text(1, 1000)
 	give := func(seq uint64, ids ...int) {
 		t.Helper()
@@ -154,7 +152,6 @@ func TestEndedSessionGoesByAndBy(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, Options{Dir: dir})
-	defer s.Close()
 	img, err := whole{s}.Load(context.Background(), "c")
 	if err != nil || len(img.Entries) != 1 || img.Entries[0].Seq != 7 {
 		t.Errorf("stored is %d entries, %v", len(img.Entries), err)
@@ -194,7 +191,6 @@ func TestLongQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, Options{Dir: dir, MemTable: 8 << 20})
-	defer s.Close()
 	if m, _ := s.Totals(); m != n {
 		t.Errorf("%d messages in all", m)
 	}
@@ -223,7 +219,6 @@ func TestLongQueue(t *testing.T) {
 
 func TestPageBounds(t *testing.T) {
 	s := open(t, Options{})
-	defer s.Close()
 	must(t, s, begin("c", put(1, text(1, 100)), put(2, text(2, 100)), sent(2), put(5, text(5, 100)), put(6, text(6, 1))))
 	one := int64(text(1, 100).Size())
 	for _, c := range []struct {
@@ -252,7 +247,6 @@ func TestPageBounds(t *testing.T) {
 // Consumed entries leave the disk though they got no tombstones.
 func TestConsumedSpaceComesBack(t *testing.T) {
 	s := open(t, Options{})
-	defer s.Close()
 	empty := size(t, s)
 	for round := range 5 {
 		b, d := begin("c"), on("c")

@@ -153,11 +153,6 @@ func (n *names) message(b []byte) (*message.Message, error) {
 	return m, nil
 }
 
-// entryRoom is an upper bound of what appendEntry writes before the message.
-func entryRoom(e *store.Entry) int {
-	return 2 + binary.MaxVarintLen32*(2+len(e.SubIDs)) + binary.MaxVarintLen64
-}
-
 // appendEntry writes everything of e but its message, which follows, or, if it is
 // shared, the number of its body and its size.
 func appendEntry(dst []byte, e *store.Entry, shared bool) []byte {
