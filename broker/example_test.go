@@ -34,6 +34,7 @@ func ExampleNew() {
 	cfg := config.Default()
 	cfg.Listeners = cfg.Listeners[:1]
 	cfg.Listeners[0].URL = "tcp://127.0.0.1:0" // a free port
+	cfg.Persistence = config.PersistenceNone   // nothing is kept
 
 	node, err := broker.New(cfg, broker.Options{Hooks: []hooks.Loaded{{Hook: new(guard)}}})
 	if err != nil {

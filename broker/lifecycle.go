@@ -150,7 +150,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 		swap()
 	}
 	next := *cfg
-	next.Node, next.Listeners, next.Persistence, next.Data, next.SysInterval = n.cfg.Node, n.cfg.Listeners, n.cfg.Persistence, n.cfg.Data, n.cfg.SysInterval
+	next.Node, next.Listeners, next.Persistence, next.Data, next.Store, next.SysInterval = n.cfg.Node, n.cfg.Listeners, n.cfg.Persistence, n.cfg.Data, n.cfg.Store, n.cfg.SysInterval
 	n.cfg = &next
 	n.memory.configure(next.Limits.Memory.HighWatermark)
 	n.router.Configure(n.routerSettings(&next))

@@ -17,7 +17,6 @@ import (
 	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
-	"github.com/skeinmq/skein/hooks/store/memory"
 )
 
 // Options are what a node is given beside its configuration.
@@ -58,7 +57,8 @@ type Node struct {
 }
 
 // New makes a node from a checked configuration. Nothing is bound and no client is
-// served before Start. The hooks are started.
+// served before Start. The hooks are started and the store is open: Stop must follow,
+// also without a Start.
 func New(cfg *config.Config, o Options) (*Node, error) {
 	n := &Node{log: o.Log, level: o.Level, version: o.Version, cfg: cfg, stats: stats.NewNode()}
 	if n.log == nil {
@@ -72,7 +72,9 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 	}
 	n.hooks = chain
 	n.memory = newMemoryWatch(cfg.Limits.Memory.HighWatermark, n.log)
-	n.store = memory.New()
+	if n.store, err = openStore(context.Background(), cfg, n.stats, n.log); err != nil {
+		return nil, errors.Join(err, chain.Close(context.Background()))
+	}
 	n.due = due.New(time.Now)
 	n.router = router.New(router.Options{
 		Log: n.log, Hooks: n.hooks, Store: n.store, Stats: n.stats, Due: n.due, Now: time.Now,

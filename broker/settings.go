@@ -29,15 +29,16 @@ func (n *Node) routerSettings(c *config.Config) router.Settings {
 	m, s := &c.MQTT, &c.Session
 	return router.Settings{
 		Expiry3x: s.Expiry3x.Seconds(), MaxExpiry: s.MaxExpiry.Seconds(), MaxInflight: s.MaxInflight,
-		Queue:     session.Limits{Messages: s.Queue.Messages, Bytes: int64(s.Queue.Bytes), Overflow: overflows[s.Queue.Overflow]},
-		QueueQoS0: s.QueueQoS0, MaxPersistent: s.MaxPersistent, MaxSubscriptions: s.MaxSubscriptions,
+		Queue:     queueLimits(c),
+		QueueQoS0: s.QueueQoS0, MaxPersistent: s.MaxPersistent, MaxPerUser: s.MaxPerUser, MaxSubscriptions: s.MaxSubscriptions,
 		MaxLevels: c.Limits.TopicLevels, MaxTopicLength: c.Limits.TopicLength,
 		MaximumQoS: byte(m.MaximumQoS), RetainAvailable: m.RetainAvailable, Wildcards: m.WildcardSubscriptions,
 		SubIDs: m.SubscriptionIdentifiers, Shared: m.SharedSubscriptions, Strategy: strategies[c.Shared.Strategy],
 		NoMatchCode: m.NoMatchCode, CheckFormat: m.CheckPayloadFormat, DenyClose: m.DenyAction == config.DenyDisconnect,
 		MaxRetained: c.Limits.Retained.Messages, MaxRetainedBytes: int64(c.Limits.Retained.Bytes),
 		DelayedEnabled: c.Delayed.Enabled, DelayedMax: c.Delayed.Max.Std(), DelayedCount: c.Delayed.Count,
-		WillGrace: s.WillGrace.Std(), OverLimit: n.memory.over,
+		MaxQueued: c.Limits.Queued.Messages, MaxQueuedBytes: int64(c.Limits.Queued.Bytes),
+		WillGrace: s.WillGrace.Std(), Durable: c.Persistence == config.PersistenceDisk, OverLimit: n.memory.over,
 	}
 }
 

@@ -16,8 +16,12 @@ func Default() *Config {
 			defaultListener("mqtt", "tcp://127.0.0.1:1883"),
 			defaultListener("mqtt6", "tcp://[::1]:1883"),
 		},
-		Persistence: PersistenceNone,
+		Persistence: PersistenceDisk,
 		Data:        "./data",
+		Store: Store{
+			Sync: SyncAlways, SyncInterval: Duration(100 * time.Millisecond), CommitLinger: Duration(2 * time.Millisecond),
+			Cache: 64 * MiB,
+		},
 		MQTT: MQTT{
 			MaximumQoS: 2, RetainAvailable: true, WildcardSubscriptions: true, SubscriptionIdentifiers: true,
 			SharedSubscriptions: true, ReasonStrings: true,
@@ -26,7 +30,7 @@ func Default() *Config {
 		},
 		Session: Session{
 			Expiry3x: 7 * day, MaxExpiry: Never, MaxInflight: 1000,
-			Queue:         Queue{Messages: 100_000, Bytes: 64 * MiB, Overflow: DropOldest},
+			Queue:         Queue{Overflow: DropOldest},
 			MaxPersistent: 1_000_000, MaxSubscriptions: 2_000_000, WillGrace: 10 * second,
 		},
 		Shared: Shared{Strategy: RoundRobin},

@@ -158,7 +158,7 @@ func TestTypesAreNotConverted(t *testing.T) {
 		{"data: ''", "data: must be a directory, is empty (c.yaml:1)"},
 		{"node: {name: \"a\\nb\"}", "node.name: must be at most 255 printable characters (c.yaml:1)"},
 		{"log: {level: Debug}", `log.level: must be debug, info, warn or error, is "Debug" (c.yaml:1)`},
-		{"persistence: disk", `persistence: must be none, is "disk" (c.yaml:1)`},
+		{"persistence: redis", `persistence: must be disk or none, is "redis" (c.yaml:1)`},
 		{"limits: {memory: {high_watermark: 1.5}}", "limits.memory.high_watermark: must be between 0 and 1, is 1.5 (c.yaml:1)"},
 		{"limits: {memory: {high_watermark: .nan}}", "limits.memory.high_watermark: must be a number, is .nan (c.yaml:1)"},
 		{"limits: {memory: {high_watermark: high}}", `limits.memory.high_watermark: must be a number, is "high" (c.yaml:1)`},
@@ -258,7 +258,7 @@ log:
   level: loud
 session:
   max_inflight: many
-  queue: {messages: 0}
+  queue: {messages: -1}
 listeners:
   - url: tcp://0.0.0.0:1883
 `)
@@ -271,7 +271,7 @@ listeners:
 		`session.max_inflight: must be a whole number, is "many" (c.yaml:5)`,
 		`limits.connections: must be a whole number, is "many" (SKEIN_LIMITS__CONNECTIONS)`,
 		`sys_interval: must be a duration such as 500ms, 10s, 5m, 24h or 7d, is "soon" (command line)`,
-		"session.queue.messages: must be between 1 and 1000000000, is 0 (c.yaml:6)",
+		"session.queue.messages: must be between 0 and 1000000000, is -1 (c.yaml:6)",
 		`log.level: must be debug, info, warn or error, is "loud" (c.yaml:3)`,
 		"listeners[0].url: "+open+" (c.yaml:8)",
 	)

@@ -16,8 +16,9 @@ type Config struct {
 	Node        Node        `koanf:"node" restart:"yes"`
 	Listeners   []Listener  `koanf:"listeners" restart:"yes"`
 	Auth        Auth        `koanf:"auth"`
-	Persistence Persistence `koanf:"persistence" oneof:"none" restart:"yes"`
+	Persistence Persistence `koanf:"persistence" oneof:"disk|none" restart:"yes"`
 	Data        string      `koanf:"data" restart:"yes"` // directory; not touched with persistence none
+	Store       Store       `koanf:"store" restart:"yes"`
 	MQTT        MQTT        `koanf:"mqtt"`
 	Session     Session     `koanf:"session"`
 	Shared      Shared      `koanf:"shared"`
@@ -91,8 +92,29 @@ type Auth struct {
 // Persistence is the kind of store.
 type Persistence string
 
-// PersistenceNone keeps everything in memory: it is gone with the process.
-const PersistenceNone Persistence = "none"
+// The kinds of store.
+const (
+	PersistenceDisk Persistence = "disk" // the embedded store, in the directory Data
+	PersistenceNone Persistence = "none" // everything is in memory, and gone with the process
+)
+
+// Store is how the embedded store writes.
+type Store struct {
+	Sync         Sync     `koanf:"sync" oneof:"always|interval"`
+	SyncInterval Duration `koanf:"sync_interval" min:"1ms" max:"1m"`
+	CommitLinger Duration `koanf:"commit_linger" max:"1s"`
+	MinFree      Size     `koanf:"min_free"` // of the file system; 0 is 512 MiB, or 5 % if that is less
+	Cache        Size     `koanf:"cache" min:"8MiB"`
+}
+
+// Sync says when a commit counts as durable.
+type Sync string
+
+// The values of Sync.
+const (
+	SyncAlways   Sync = "always"   // when the disk has it
+	SyncInterval Sync = "interval" // when the system has it; the disk follows
+)
 
 // MQTT is what the protocol leaves to a server, most of it told in CONNACK.
 type MQTT struct {
@@ -132,14 +154,15 @@ type Session struct {
 	Queue            Queue    `koanf:"queue"`
 	QueueQoS0        bool     `koanf:"queue_qos0"`
 	MaxPersistent    int      `koanf:"max_persistent" max:"1000000000"`    // 0 is no limit
+	MaxPerUser       int      `koanf:"max_per_user" max:"1000000000"`      // persistent ones of one user; 0 is no limit
 	MaxSubscriptions int      `koanf:"max_subscriptions" max:"1000000000"` // of a client; 0 is no limit
 	WillGrace        Duration `koanf:"will_grace" max:"1h"`
 }
 
 // Queue bounds what waits for one client.
 type Queue struct {
-	Messages int      `koanf:"messages" min:"1" max:"1000000000"`
-	Bytes    Size     `koanf:"bytes" min:"1KiB"`
+	Messages int      `koanf:"messages" max:"1000000000"` // 0: 1,000,000 on disk, 100,000 in memory
+	Bytes    Size     `koanf:"bytes"`                     // 0: 1 GiB on disk, 64 MiB in memory
 	Overflow Overflow `koanf:"overflow" oneof:"drop_oldest|drop_newest|disconnect"`
 }
 
@@ -189,6 +212,7 @@ type Limits struct {
 	TopicLevels           int      `koanf:"topic_levels" min:"1" max:"65535"`
 	TopicLength           int      `koanf:"topic_length" min:"1" max:"65535"` // bytes
 	Retained              Retained `koanf:"retained"`
+	Queued                Queued   `koanf:"queued"`
 	Flapping              Flapping `koanf:"flapping"`
 	Memory                Memory   `koanf:"memory"`
 }
@@ -196,6 +220,12 @@ type Limits struct {
 // Retained bounds the retained messages of a node; 0 is no limit.
 type Retained struct {
 	Messages int  `koanf:"messages" max:"1000000000"`
+	Bytes    Size `koanf:"bytes"`
+}
+
+// Queued bounds what waits in all sessions together; 0 is no limit.
+type Queued struct {
+	Messages int  `koanf:"messages" max:"2000000000"`
 	Bytes    Size `koanf:"bytes"`
 }
 

@@ -112,6 +112,9 @@ func (c *Client) commitLocked(pend *Pending) {
 	b := c.batchLocked(o.Ops)
 	b.Linger = len(o.After) == 0 && c.lingersLocked(o.Ops)
 	o.Ops, o.After = nil, nil
+	if c.page != nil {
+		c.page.issued++
+	}
 	c.r.store.Commit(b, d)
 }
 
@@ -161,6 +164,9 @@ type commitDone struct {
 // Committed implements store.Committed. A refused commit closes the connection:
 // nothing that it promised leaves.
 func (d *commitDone) Committed(err error) {
+	if d.c != nil {
+		d.c.committed()
+	}
 	if err != nil {
 		d.r.log.Error("commit refused", "error", err)
 		if d.link != nil {
@@ -170,9 +176,6 @@ func (d *commitDone) Committed(err error) {
 			d.pend.fail()
 		}
 		return
-	}
-	if d.c != nil {
-		d.c.committed()
 	}
 	if len(d.frames) > 0 && d.link != nil {
 		d.link.Out.End(append(d.link.Out.Begin(), d.frames...))

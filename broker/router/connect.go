@@ -55,7 +55,7 @@ func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(dst [
 	}
 	expiry, persistent := r.grant(&q)
 	if persistent && r.overPersistent(old) {
-		return &ConnectError{codeQuotaExceeded, "too many persistent sessions"}
+		return &ConnectError{codeQuotaExceeded, "session.max_persistent"}
 	}
 	if old != nil && (q.Clean || !old.Persistent()) {
 		r.endSession(old)
@@ -63,6 +63,9 @@ func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(dst [
 	}
 	c := old
 	if c == nil {
+		if persistent && !r.users.add(q.User, r.Settings().MaxPerUser) {
+			return &ConnectError{codeQuotaExceeded, "session.max_per_user"}
+		}
 		c = r.newClient(q.ID, persistent)
 		c.head.Epoch = epoch // a late commit of the old session must not pass as one of the new
 	}
@@ -189,6 +192,10 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 		r.IdentityChanged()
 	}
 	c.hook = l.Hook
+	if res.Present && c.head.User != q.User { // it was nobody's
+		r.users.remove(c.head.User)
+		r.users.add(q.User, 0)
+	}
 	c.head = store.Session{
 		ID: q.ID, User: q.User, HasUser: q.HasUser, Epoch: c.head.Epoch + 1, Version: l.Version, Expiry: res.Expiry, Will: q.Will,
 	}

@@ -124,9 +124,26 @@ func (c *Client) deliverBlock(u *run, l *Link, qos byte) int {
 
 // enqueueLocked queues an entry, or disconnects the client because its queue is full.
 func (c *Client) enqueueLocked(e session.Entry) {
+	if !c.sess.Ready(1) && c.r.overQueued(&e) {
+		c.dropMessageLocked(stats.DropQuota, e.Msg)
+		if c.link != nil && c.r.Settings().Queue.Overflow == session.Disconnect {
+			c.link.End(codeQuotaExceeded, "limits.queued")
+		}
+		return
+	}
 	if !c.sess.Enqueue(&c.out, e) && c.link != nil {
 		c.link.End(codeQuotaExceeded, "queue full")
 	}
+}
+
+// overQueued reports whether one more message is too much for all queues together.
+func (r *Router) overQueued(e *session.Entry) bool {
+	set := r.Settings()
+	if set.MaxQueued == 0 && set.MaxQueuedBytes == 0 {
+		return false
+	}
+	n, bytes := r.stats.QueuedTotals()
+	return over(int(n)+1, set.MaxQueued) || set.MaxQueuedBytes > 0 && bytes+int64(e.Msg.Size()) > set.MaxQueuedBytes
 }
 
 // pumpLocked sends what may be sent now and commits what the session recorded.

@@ -216,6 +216,7 @@ func (r *Router) deleteSession(c *Client) {
 		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Delete: true})
 	}
 	if persistent {
+		r.users.remove(c.head.User)
 		r.stats.PersistentSessions.Dec()
 	}
 	r.stats.Sessions.Dec()

@@ -30,7 +30,8 @@ type pager struct {
 // paging is what the pager does about a client.
 type paging struct {
 	state   atomic.Int32
-	commits atomic.Uint64 // commits of the client's so far
+	issued  uint64        // guarded by Client.mu: batches of the client's given to the store
+	commits atomic.Uint64 // of them, answered
 	hungry  atomic.Bool   // a page was empty: what there must be is not committed yet
 }
 
@@ -43,10 +44,8 @@ const (
 
 func newPager(r *Router) *pager {
 	p := &pager{r: r, wake: make(chan struct{}, 1), quit: make(chan struct{})}
-	if r.Settings().Queue.PageMessages > 0 {
-		for range pagers {
-			p.done.Go(p.run)
-		}
+	for range pagers {
+		p.done.Go(p.run)
 	}
 	return p
 }
@@ -122,17 +121,25 @@ func (p *pager) read(c *Client) {
 	c.mu.Lock()
 	t, ok := c.sess.WantsPage()
 	ok = ok && !c.ended
+	commits := c.page.commits.Load()
+	all := c.page.issued == commits && len(c.out.Ops) == 0 // there is nothing that is not committed
 	c.mu.Unlock()
 	if !ok {
 		return
 	}
-	commits := c.page.commits.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), pageExpiry)
 	entries, err := p.r.store.Page(ctx, c.ID, t.After, t.Messages, t.Bytes)
 	cancel()
 	if err != nil {
 		p.r.log.Error("queue could not be read", "client", string(c.ID), "error", err)
 		p.r.due.Add(p.r.now().Add(pageRetry), func() { p.ask(c) })
+		return
+	}
+	if len(entries) == 0 && all { // the figures tell of entries whose commit was refused
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.sess.Nothing(t)
+		c.pumpLocked(nil)
 		return
 	}
 	if len(entries) == 0 { // what there must be is not committed yet

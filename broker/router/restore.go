@@ -52,6 +52,7 @@ func (r *Router) restoreHead(h *store.Head) {
 	c.head, c.recorded = h.Session, true
 	c.ghost, c.unloaded = !persistent, persistent
 	if persistent {
+		r.users.add(c.head.User, 0)
 		c.sess = session.RestoreHead(h.Queue, r.Settings().Queue)
 		c.restoreSubsLocked(h.Subs)
 		c.accountLocked()

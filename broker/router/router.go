@@ -25,7 +25,10 @@ type Settings struct {
 	Queue            session.Limits
 	QueueQoS0        bool
 	MaxPersistent    int // persistent sessions, 0 is unlimited
+	MaxPerUser       int // persistent sessions of one user, 0 is unlimited
 	MaxSubscriptions int // a client, 0 is unlimited
+	MaxQueued        int // messages in all queues, 0 is unlimited
+	MaxQueuedBytes   int64
 	MaxLevels        int // of a topic name or filter, 0 is unlimited
 	MaxTopicLength   int // bytes of a topic name or filter, 0 is unlimited
 	MaximumQoS       byte
@@ -77,6 +80,7 @@ type Router struct {
 	retained  *retained
 	delayed   delayed
 	exclusive exclusive
+	users     users
 	sys       sys
 	events    *events
 	pager     *pager

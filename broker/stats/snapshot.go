@@ -74,6 +74,11 @@ func (p *packets) load() PacketCount {
 	return c
 }
 
+// QueuedTotals are the messages in all sessions' queues and their bytes, for limits.
+func (n *Node) QueuedTotals() (messages, bytes int64) {
+	return max(0, n.router.queued.Load()), max(0, n.router.queuedBytes.Load())
+}
+
 // Dropped is the number of messages dropped for a reason.
 func (s *Snapshot) Dropped(r DropReason) uint64 { return s.Drops[r] }
 

@@ -27,6 +27,7 @@ type serving struct {
 }
 
 func serve(ctx context.Context, t *testing.T, args ...string) *serving {
+	args = append(args, "--data", t.TempDir())
 	t.Helper()
 	a, _, errs, signals := testApp()
 	s := &serving{t: t, signals: signals, errs: errs, code: make(chan int, 1)}
@@ -89,7 +90,7 @@ func TestAPortInUseIsAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }() // the test is over
-	code, _, errs := run(t, nil, "-l", "tcp://127.0.0.1:0", "-l", "tcp://"+l.Addr().String())
+	code, _, errs := run(t, nil, "--data", t.TempDir(), "-l", "tcp://127.0.0.1:0", "-l", "tcp://"+l.Addr().String())
 	if code != exitFailed || !strings.Contains(errs, l.Addr().String()) || strings.Contains(errs, "msg=ready") {
 		t.Errorf("code %d\n%s", code, errs)
 	}
@@ -221,8 +222,8 @@ func TestTheBinary(t *testing.T) {
 	if code := p.Wait(); code != exitDone {
 		t.Errorf("code %d\n%s", code, p.Output())
 	}
-	if left, err := os.ReadDir(p.Cmd.Dir); err != nil || len(left) > 0 {
-		t.Errorf("left %v, %v", left, err)
+	if left, err := os.ReadDir(p.Cmd.Dir); err != nil || len(left) != 1 || left[0].Name() != "data" {
+		t.Errorf("left %v, %v", left, err) // the store in ./data and nothing else
 	}
 	if p := command("--listen", "tcp://0.0.0.0:0"); p.Wait() != exitUsage {
 		t.Error(p.Output())
