@@ -76,13 +76,21 @@ func (c *Conn) unpark() {
 }
 
 // finishPark deals with what a client sent before its stream ended, a DISCONNECT
-// perhaps, as acknowledgements make room.
+// perhaps, as acknowledgements make room. A store that does not answer is waited for as
+// long as a socket would be.
 func (c *Conn) finishPark() {
+	if !c.parked() {
+		return
+	}
+	t := time.NewTimer(c.set.WriteTimeout)
+	defer t.Stop()
 	for c.parked() && c.ended.Load() == nil {
 		if !c.mayUnpark() {
 			select {
 			case <-*c.resume.Load():
 			case <-c.isGone():
+			case <-t.C:
+				return
 			}
 		}
 		c.again()

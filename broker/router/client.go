@@ -1,8 +1,10 @@
 package router
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/skeinmq/skein/broker/due"
 	"github.com/skeinmq/skein/broker/message"
@@ -168,13 +170,7 @@ func (d *commitDone) Committed(err error) {
 		d.c.committed()
 	}
 	if err != nil {
-		d.r.log.Error("commit refused", "error", err)
-		if d.link != nil {
-			d.link.End(codeUnavailable, "commit refused")
-		}
-		if d.pend != nil {
-			d.pend.fail()
-		}
+		d.refused(err)
 		return
 	}
 	if len(d.frames) > 0 && d.link != nil {
@@ -182,6 +178,49 @@ func (d *commitDone) Committed(err error) {
 	}
 	if d.pend != nil {
 		d.pend.done()
+	}
+}
+
+// refused ends the connection whose session could not be committed. A session that
+// is gone, or another's, is nothing that a publisher was promised.
+func (d *commitDone) refused(err error) {
+	gone := errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrNotFound)
+	if !gone {
+		d.r.refusals.log(d.r, err)
+	}
+	if d.link != nil {
+		d.link.End(codeUnavailable, "commit refused")
+	}
+	switch {
+	case d.pend == nil:
+	case gone && d.c != nil:
+		d.pend.done()
+	default:
+		d.pend.fail()
+	}
+}
+
+// refusals logs refused commits: all of them fail alike, so one line a minute does.
+type refusals struct {
+	mu    sync.Mutex
+	last  time.Time
+	since int
+}
+
+const refusalLog = time.Minute
+
+func (f *refusals) log(r *Router, err error) {
+	f.mu.Lock()
+	f.since++
+	now := r.now()
+	n := f.since
+	say := f.last.IsZero() || now.Sub(f.last) >= refusalLog
+	if say {
+		f.last, f.since = now, 0
+	}
+	f.mu.Unlock()
+	if say {
+		r.log.Error("store refuses commits: publishes are not acknowledged", "refused", n, "error", err)
 	}
 }
 

@@ -264,7 +264,7 @@ func (r *Router) abandon(c *Client) {
 func (c *Client) judgeAgainLocked(h *hooks.Client) []*Group {
 	var woken []*Group
 	for s := range c.subs.all() {
-		q := hooks.Request{Action: hooks.Subscribe, Topic: string(s.parsed.Filter), QoS: s.QoS}
+		q := hooks.Request{Action: hooks.Subscribe, Topic: string(s.parsed.Filter), QoS: s.QoS, Again: true}
 		if d := c.r.hooks.Authorize(h, q); d.Code == 0 {
 			continue
 		}

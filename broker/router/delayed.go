@@ -80,7 +80,7 @@ func (d *delayed) fire(r *Router, seq uint64, m *message.Message) {
 	drop, why := m.Expired(r.now().UnixNano()), stats.DropExpired
 	if !drop {
 		h := r.hooks.NewClient(hooks.Info{ID: string(m.Publisher), User: m.User, HasUser: m.User != "", Version: message.V5})
-		drop = r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain}).Code != codeSuccess
+		drop = r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain, Again: true}).Code != codeSuccess
 		why = stats.DropACL
 	}
 	r.store.Begin() // what it leads to and the end of its record are one

@@ -81,6 +81,7 @@ type Router struct {
 	delayed   delayed
 	exclusive exclusive
 	users     users
+	refusals  refusals
 	sys       sys
 	events    *events
 	pager     *pager

@@ -118,7 +118,7 @@ func (r *Router) judgeDueWill(h *hooks.Client, w *Will) (m *message.Message, nam
 		r.stats.Drop(stats.DropInvalid, 1)
 		return nil, "", 0, "$delayed is switched off or too far away"
 	}
-	d := r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain})
+	d := r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain, Again: true})
 	if d.Code != 0 {
 		r.stats.Drop(stats.DropACL, 1)
 		return nil, "", 0, d.Rule

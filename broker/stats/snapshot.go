@@ -15,6 +15,7 @@ type Snapshot struct {
 
 	Sessions, PersistentSessions       int64
 	ExpiredSessions, Takeovers         uint64
+	EventsLost                         uint64
 	Subscriptions, SharedSubscriptions int64
 	SharedGroups                       int64
 	Retained, RetainedBytes            int64
@@ -39,6 +40,7 @@ func (n *Node) Snapshot() *Snapshot {
 		PersistentSessions:  n.PersistentSessions.Load(),
 		ExpiredSessions:     n.ExpiredSessions.Load(),
 		Takeovers:           n.Takeovers.Load(),
+		EventsLost:          n.EventsLost.Load(),
 		Subscriptions:       n.Subscriptions.Load(),
 		SharedSubscriptions: n.SharedSubscriptions.Load(),
 		SharedGroups:        n.SharedGroups.Load(),

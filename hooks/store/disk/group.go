@@ -137,6 +137,8 @@ func (c *committer) apply(s *session, b *store.Batch) {
 			}
 		case store.KindState:
 			t.setState(&s.lane, op)
+		case store.KindGroupEntry: // the session takes it over
+			c.nodeOp(op)
 		default:
 			t.hard = true
 			c.recordOp(s, op)

@@ -48,7 +48,8 @@ func check(b *store.Batch) error {
 		default:
 			return fmt.Errorf("disk store: operation %d has unknown kind %d", i, op.Kind)
 		}
-		if ofNode != (b.Client == "") {
+		takenOver := op.Kind == store.KindGroupEntry && op.Delete
+		if ofNode != (b.Client == "") && !takenOver {
 			return fmt.Errorf("disk store: operation %d of kind %d is of another owner", i, op.Kind)
 		}
 		if lacks && !op.Delete {

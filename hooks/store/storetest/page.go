@@ -168,3 +168,18 @@ func together(s *suite) {
 		}
 	}
 }
+
+// takeOver: a member's batch takes the message out of its group, or, refused, does not.
+func takeOver(s *suite) {
+	s.commit(begin("member", 3))
+	s.commit(on("", 0, wait("g/a", 1, msg(1)), wait("g/a", 2, msg(2))))
+	s.commit(on("member", 3, entry(1), remove(wait("g/a", 1, nil))))
+	s.refused(store.ErrFenced, on("member", 2, entry(2), remove(wait("g/a", 2, nil))))
+	var left []uint64
+	if err := s.GroupEntries(ctx, func(_ string, seq uint64, _ *message.Message) bool { left = append(left, seq); return true }); err != nil {
+		s.Fatal(err)
+	}
+	if !slices.Equal(left, []uint64{2}) {
+		s.Errorf("left in the group: %v", left)
+	}
+}

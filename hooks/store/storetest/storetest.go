@@ -22,7 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}{
 		{"Roundtrip", roundtrip}, {"Overwrite", overwrite}, {"DeleteRecords", deleteRecords}, {"EntryOrder", entryOrder},
 		{"DeleteSession", deleteSession}, {"NewSessionAfterDelete", newSessionAfterDelete}, {"Neighbours", neighbours}, {"UnknownSession", unknownSession},
-		{"Heads", heads}, {"Cursors", cursors}, {"Pages", pages}, {"PageSkipsBegun", pageSkipsBegun}, {"Groups", groups}, {"Together", together}, {"Retained", retained}, {"Delayed", delayedMessages}, {"RandomOperations", randomOperations},
+		{"Heads", heads}, {"Cursors", cursors}, {"Pages", pages}, {"PageSkipsBegun", pageSkipsBegun}, {"Groups", groups}, {"TakeOver", takeOver}, {"Together", together}, {"Retained", retained}, {"Delayed", delayedMessages}, {"RandomOperations", randomOperations},
 		{"AnswersInOrder", answersInOrder}, {"EmptyBatch", emptyBatch}, {"CommitFromCallback", commitFromCallback}, {"ManyClients", manyClients},
 		{"NobodySeesHalf", nobodySeesHalf}, {"BadBatchLeavesNothing", badBatch}, {"Epochs", epochs}, {"FencedLeavesNothing", fenced},
 		{"StaleOwner", staleOwner}, {"Close", closing}, {"CloseWaits", closeWaits},
