@@ -79,6 +79,9 @@ type Verdict struct {
 	PerMessage bool
 }
 
+// Default reports whether no rule decided, so that it was denied.
+func (v *Verdict) Default() bool { return v.Rule == ruleDefault }
+
 // SubscribeMode is how subscriptions are judged.
 type SubscribeMode byte
 

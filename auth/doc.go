@@ -13,7 +13,13 @@
 //   - No password is kept, logged or part of an error. What has one prints without it.
 //   - All memory that clients can fill is bounded.
 //
+// # Goroutines
+//
 // Passwords are judged on the goroutine of the connection that shows them, as many at
-// a time as [Pool] lets. Locks guard tables only: none is held while something is
-// hashed or fetched. It must not import anything of this module.
+// a time as [Pool] lets: a pool bounds what others run and has no goroutine of its own.
+// A [JWT] with a URL has one, which fetches keys; Close ends it and waits. An [HTTP]
+// and an [HTTPACL] have those of net/http for the connections they keep, until Close.
+// Locks guard tables only: none is held while something is hashed or fetched.
+//
+// It must not import anything of this module.
 package auth

@@ -7,8 +7,6 @@ import (
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"github.com/skeinmq/skein/auth"
 )
 
 // Answer is what to tell a client of its authentication.
@@ -51,14 +49,25 @@ func (c *Chain) Authenticate(ctx context.Context, h *Client, pk *packets.Packet)
 		User: string(pk.Connect.Username), HasUser: pk.Connect.UsernameFlag,
 		Password: pk.Connect.Password, HasPassword: pk.Connect.PasswordFlag,
 	}
-	var step Step
-	if c.methods && x.method != "" {
-		x.hooks = true
-		step = Accept(auth.Named(q.User, q.HasUser), nil)
-	} else {
-		step = c.begin(ctx, q)
+	if x.method != "" && c.methodsAreHooks() {
+		x.hooks, q.Method, q.Data = true, "", nil // the Authenticator judges the rest of the CONNECT
 	}
-	return c.take(h, step)
+	return c.take(h, c.begin(ctx, q))
+}
+
+// methodsAreHooks reports whether Authentication Methods are the business of hooks:
+// there is an OnAuthPacket and our Authenticator knows no method.
+func (c *Chain) methodsAreHooks() bool {
+	if !c.has.AuthPacket {
+		return false
+	}
+	switch a := c.authenticator.(type) {
+	case Everybody:
+		return true
+	case *Auth:
+		return !a.access.Load().Checker.HasMethods()
+	}
+	return false
 }
 
 // AuthPacket takes an AUTH of the client: the next step of the exchange that CONNECT

@@ -27,6 +27,13 @@ func (c *Chain) Authorize(h *Client, q Request) Decision {
 	return d
 }
 
+// Judges reports whether something is configured that may refuse a request: without
+// it only what a client brought with itself may.
+func (c *Chain) Judges() bool {
+	x, ok := c.authorizer.(*Auth)
+	return !c.allowsAll && (!ok || len(c.on[mqtt.OnACLCheck]) > 0 || x.judges())
+}
+
 func (c *Chain) ask(h *Client, q Request) (d Decision) {
 	d = Decision{Code: CodeNotAuthorized, Rule: "authorizer panicked", PerMessage: true}
 	defer c.caughtPort("Authorize")

@@ -44,7 +44,6 @@ type Chain struct {
 	template     *mqtt.Server
 	wantsClients bool // somebody provides an event with a client
 	allowsAll    bool // nobody may refuse a request
-	methods      bool // Authentication Methods are a hook's: no Authenticator of ours, but an OnAuthPacket
 
 	portPanics atomic.Uint64
 
@@ -71,11 +70,9 @@ func New(o Options) (*Chain, error) {
 		return nil, errors.Join(err, c.Close(context.Background()))
 	}
 	_, allows := c.authorizer.(AllowAll)
-	_, everybody := c.authenticator.(Everybody)
 	c.has = hasOf(&c.on)
 	c.has.ACL = c.has.ACL || !allows
 	c.allowsAll = !c.has.ACL
-	c.methods = everybody && c.has.AuthPacket
 	for e := range c.on {
 		if len(c.on[e]) > 0 && e != int(mqtt.OnStarted) && e != int(mqtt.OnStopped) {
 			c.wantsClients = true

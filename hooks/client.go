@@ -34,6 +34,8 @@ type Client struct {
 	kind     string
 	chain    *Chain
 	identity atomic.Pointer[auth.Identity]
+	subject  atomic.Pointer[subject]     // what rules see of it; made when one is first asked
+	cert     *auth.Certificate           // set by an Auth before the Client is shared; nil without one
 	mochi    atomic.Pointer[mqtt.Client] // see bare
 	exchange *exchange                   // belongs to the connection's goroutine; nil when there is nothing to remember
 	version  byte
@@ -74,6 +76,9 @@ func (h *Client) SetID(id string) {
 
 // Identity is who the connection acts as now.
 func (h *Client) Identity() auth.Identity { return *h.identity.Load() }
+
+// ExpiresAt is when the identity ends, in Unix nanoseconds; 0 is never.
+func (h *Client) ExpiresAt() int64 { return h.identity.Load().ExpiresAt }
 
 // SetIdentity changes who the connection acts as. Its user name must not change
 // any more once the Client is shared with other goroutines.

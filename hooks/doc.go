@@ -32,7 +32,8 @@
 //     State.Keepalive and State.ServerKeepalive, see [Client.ServerKeepAlive].
 //   - OnConnectAuthenticate: a no is 0x86. The user name in the client is the one that
 //     our Authenticator found, the packet is the CONNECT as it came.
-//   - OnAuthPacket: gets AUTH packets when the node has no Authenticator of its own.
+//   - OnAuthPacket: gets AUTH packets when our Authenticator knows no Authentication
+//     Method, as without users who have one.
 //     Connections may then use any Authentication Method. The packet that the last hook
 //     returns is sent to the client: 0x00 or 0x18 with its Authentication Data. An
 //     error ends the connection. There is no exchange before CONNACK.

@@ -128,6 +128,11 @@ type Request struct {
 	Action Action
 	QoS    byte
 	Retain bool
+	// Again says that the request was allowed when it was made and is judged once more:
+	// a will that is sent, a delayed message, a subscription of a session that goes on.
+	// It is asked on a goroutine that works for many, or under a lock, and must not wait;
+	// what cannot be told without that is allowed.
+	Again bool
 }
 
 // Decision is the answer to a Request. The zero value allows.

@@ -102,6 +102,7 @@ func (c *Conn) reauthenticate(pk *wire.Packet) {
 	}
 	if answer.Code == codeSuccess {
 		c.s.router.IdentityChanged()
+		c.arm() // the new identity may end sooner
 	}
 	c.out.End(wire.AppendAuth(c.out.Begin(), answer.Code, answer.Method, answer.Data, "", c.maxPacketOut))
 	c.scratch.count.Out.Packet(wire.TypeAuth, 2)

@@ -110,6 +110,7 @@ func (c *Conn) connect(ctx context.Context, pk *wire.Packet) bool {
 			return c.reject(code, why)
 		}
 	}
+	rules := c.s.hooks.Generation()
 	answer := c.authenticate(ctx, pk)
 	if answer.Code != codeSuccess {
 		return c.ended.Load() == nil && c.reject(answer.Code, answer.Why)
@@ -130,7 +131,13 @@ func (c *Conn) connect(ctx context.Context, pk *wire.Packet) bool {
 			return c.reject(code, "will refused")
 		}
 	}
-	return c.establish(ctx, pk, q, answer, assigned)
+	if !c.establish(ctx, pk, q, answer, assigned) {
+		return false
+	}
+	if c.s.hooks.Generation() != rules { // and whoever changed them did not see this connection perhaps
+		c.end(wire.CodeAdministrativeAction, "rules have changed during the handshake")
+	}
+	return true
 }
 
 // authenticate carries on the exchange until it is decided [MQTT-4.12.0-2].

@@ -10,6 +10,7 @@ import (
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/router"
 	"github.com/skeinmq/skein/broker/stats"
+	"github.com/skeinmq/skein/broker/wire"
 )
 
 const (
@@ -206,7 +207,20 @@ func (c *Conn) next() instant {
 			next = end
 		}
 	}
+	if end := c.identityEnds(); end != 0 && (next == 0 || end < next) {
+		next = end
+	}
 	return next
+}
+
+// identityEnds is when the client's identity does, with its token perhaps; 0 is never.
+// A re-authentication moves it.
+func (c *Conn) identityEnds() instant {
+	at := c.hook.ExpiresAt()
+	if at == 0 {
+		return 0
+	}
+	return max(1, instant(time.Unix(0, at).Sub(c.s.start)))
 }
 
 // timedOut ends the connection if a deadline has really passed [MQTT-3.1.2-22]: it
@@ -215,7 +229,9 @@ func (c *Conn) timedOut() {
 	now := c.s.instant()
 	c.deadline = 0
 	_ = c.t.SetReadDeadline(time.Time{}) // arm sets the next one
-	switch {
+	switch end := c.identityEnds(); {
+	case end != 0 && now >= end:
+		c.end(wire.CodeMaximumConnectTime, "the client's identity has expired")
 	case c.keepAlive > 0 && now.since(c.lastRead) >= c.keepAlive:
 		c.end(codeKeepAlive, "keep alive timeout [MQTT-3.1.2-22]")
 	case len(c.partial) > 0 && now.since(c.began) >= c.set.PacketTimeout:

@@ -188,7 +188,7 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 	c.mu.Lock()
 	c.stopClocksLocked()
 	c.clean = false
-	if res.Present && r.has.ACL && !sameRules(c.hook, l.Hook) {
+	if res.Present && r.has.ACL && !r.sameRules(c.hook, l.Hook) {
 		r.IdentityChanged()
 	}
 	c.hook = l.Hook
@@ -223,9 +223,9 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 }
 
 // sameRules reports whether two connections of a client are certainly judged alike.
-func sameRules(a, b *hooks.Client) bool {
+func (r *Router) sameRules(a, b *hooks.Client) bool {
 	x, y := a.Identity(), b.Identity()
-	return x.Same(&y) && len(x.Groups)+len(y.Groups) == 0 && x.Rules == nil && y.Rules == nil
+	return x.Same(&y) && len(x.Groups)+len(y.Groups) == 0 && x.Rules == nil && y.Rules == nil && (!r.hooks.Judges() || a.Alike(b))
 }
 
 // commitHeadLocked commits the session's head with what else was recorded.

@@ -1,0 +1,107 @@
+package hooks
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/skeinmq/skein/auth"
+)
+
+// Access is what an [Auth] decides by. It is immutable once it is given to one.
+type Access struct {
+	Checker *auth.Checker
+	Rules   *auth.Rules   // nil is none
+	Service *auth.HTTPACL // nil is none
+}
+
+// Auth is the [Authenticator] and [Authorizer] of package auth. What it decides by is
+// swapped whole, while it is asked.
+type Auth struct {
+	access     atomic.Pointer[Access]
+	generation atomic.Uint64
+}
+
+// NewAuth makes an Auth that decides by a.
+func NewAuth(a Access) *Auth {
+	x := &Auth{}
+	x.put(a)
+	return x
+}
+
+func (x *Auth) put(a Access) {
+	if a.Rules == nil {
+		a.Rules = &auth.Rules{}
+	}
+	x.access.Store(&a)
+}
+
+// Swap makes an Auth decide by a from now on, and makes others forget what they know of
+// its decisions. Exchanges under way end with what they began with.
+func (x *Auth) Swap(a Access) {
+	x.put(a)
+	x.generation.Add(1) // after it: who sees the new generation asks the new rules
+}
+
+// Review says whether a connection would be let in now that came in when old decided,
+// as far as that can be told: see [auth.Checker.Review].
+func (x *Auth) Review(old *auth.Checker, h *Client) auth.Answer {
+	id := h.Identity()
+	c := auth.Credentials{ClientID: h.id, User: id.User, HasUser: id.HasUser, Remote: h.address(), Listener: h.listener}
+	return x.access.Load().Checker.Review(old, c, &id)
+}
+
+// Begin implements Authenticator.
+func (x *Auth) Begin(ctx context.Context, q Connect) Step {
+	k := x.access.Load().Checker
+	c := auth.Credentials{
+		ClientID: q.Client.id, User: q.User, HasUser: q.HasUser, Password: q.Password, HasPassword: q.HasPassword,
+		TLS: q.TLS, Remote: q.Client.address(), Listener: q.Client.listener,
+	}
+	if cert := auth.CertificateOf(q.TLS); !q.Again && (cert.DN != "" || len(cert.SANs) > 0) {
+		q.Client.cert = &cert
+	}
+	if q.Method == "" {
+		return stepOf(auth.MethodStep{Answer: k.Check(ctx, c), Done: true}, false)
+	}
+	return stepOf(k.Begin(ctx, q.Method, c, q.Data), q.Again)
+}
+
+// methodExchange is an exchange of package auth as one of this package.
+type methodExchange struct {
+	next  func(ctx context.Context, data []byte) auth.MethodStep
+	again bool
+}
+
+// Continue implements Exchange.
+func (e methodExchange) Continue(ctx context.Context, data []byte) Step {
+	return stepOf(e.next(ctx, data), e.again)
+}
+
+func stepOf(s auth.MethodStep, again bool) Step {
+	switch a := &s.Answer; {
+	case !s.Done:
+		return Continue(s.Data, methodExchange{s.Next, again})
+	case a.Outcome == auth.Allow:
+		return Accept(a.Identity, s.Data)
+	case again:
+		return Refuse(disconnectCode(a.Code), a.Why)
+	default:
+		return Refuse(a.Code, a.Why)
+	}
+}
+
+// disconnectCode is a code of CONNACK as DISCONNECT can say it (MQTT 5 table 3-13).
+func disconnectCode(code byte) byte {
+	switch code {
+	case auth.CodeUnspecified, auth.CodeBusy, auth.CodeBadMethod, CodeProtocol, CodeSpecific:
+		return code
+	case auth.CodeUnavailable:
+		return auth.CodeUnspecified
+	}
+	return CodeNotAuthorized
+}
+
+var (
+	_ Authenticator = (*Auth)(nil)
+	_ Authorizer    = (*Auth)(nil)
+)
