@@ -31,6 +31,9 @@ type Options struct {
 	Authorizer    hooks.Authorizer
 	// AllowUnusedEvents takes hooks that provide events which are never called.
 	AllowUnusedEvents bool
+	// WrapStore puts something before the store that New opens; nil leaves it as it is.
+	// Tests break a store with it.
+	WrapStore func(store.Store) store.Store
 }
 
 // Node is one broker. Make it with [New], then Start and Stop, or Run.
@@ -74,6 +77,9 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 	n.memory = newMemoryWatch(cfg.Limits.Memory.HighWatermark, n.log)
 	if n.store, err = openStore(context.Background(), cfg, n.stats, n.log); err != nil {
 		return nil, errors.Join(err, chain.Close(context.Background()))
+	}
+	if o.WrapStore != nil {
+		n.store = o.WrapStore(n.store)
 	}
 	n.due = due.New(time.Now)
 	n.router = router.New(router.Options{
