@@ -23,6 +23,7 @@ func (c *Config) check(r *report) {
 	c.checkNames(r)
 	c.checkMQTT(r)
 	c.checkListeners(r)
+	c.checkAuth(r)
 }
 
 // ranges judges every value by its tags.
@@ -37,6 +38,11 @@ func ranges(r *report, v reflect.Value, path string, tag reflect.StructTag) {
 	case v.Kind() == reflect.Slice:
 		for i := range v.Len() {
 			ranges(r, v.Index(i), item(path, i), "")
+		}
+		return
+	case v.Kind() == reflect.Pointer:
+		if !v.IsNil() {
+			ranges(r, v.Elem(), path, tag)
 		}
 		return
 	case v.Kind() == reflect.String:
@@ -78,6 +84,9 @@ func oneOf(r *report, v, path, values string) {
 		if v == one {
 			return
 		}
+	}
+	if all[0] == "" {
+		all[0] = "empty"
 	}
 	must := all[0]
 	if n := len(all); n > 1 {

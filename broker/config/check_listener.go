@@ -29,7 +29,7 @@ func (c *Config) checkListeners(r *report) {
 		if ck.port != 0 || ck.scheme == "unix" {
 			unique(r, urls, ck.host+":"+strconv.Itoa(ck.port), below(path, "url"))
 		}
-		ck.anybody(c.Auth.Anonymous || l.Anonymous)
+		ck.anybody(c.Auth.Anonymous || l.Anonymous || len(c.SourcesOf(l)) > 0)
 		ck.tls()
 		ck.proxy()
 		ck.webSocket()
@@ -111,8 +111,15 @@ func (c *listenerCheck) anybody(allowed bool) {
 		return
 	}
 	c.add(c.key("url"), "can be reached from other hosts, and nothing checks who connects: "+
-		"listen on a loopback address such as 127.0.0.1, or let everybody in with auth.anonymous: true "+
-		"(SKEIN_AUTH__ANONYMOUS=true; for this listener alone anonymous: true)")
+		"listen on a loopback address such as 127.0.0.1, name who knows the clients in auth.sources, or let everybody in "+
+		"with auth.anonymous: true (SKEIN_AUTH__ANONYMOUS=true; for this listener alone anonymous: true)")
+}
+
+// Local reports whether other hosts cannot connect, judged by the URL alone.
+func (l *Listener) Local() bool {
+	scheme, rest, _ := strings.Cut(l.URL, "://")
+	u, err := url.Parse(l.URL)
+	return scheme == "unix" && rest != "" || err == nil && u.Host != "" && loopback(u.Hostname())
 }
 
 // loopback judges the address itself: a name may mean something else tomorrow.

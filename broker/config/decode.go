@@ -34,9 +34,15 @@ func (d *decoder) into(dst reflect.Value, v any, path string) {
 	case reflect.String:
 		if s, ok := v.(string); ok {
 			dst.SetString(s)
+		} else if dst.Type() == reflect.TypeFor[Secret]() {
+			d.add(path, "must be text%s", quoteHint(v)) // which it is not told
 		} else {
 			d.wrong(path, "must be text"+quoteHint(v), v)
 		}
+	case reflect.Pointer:
+		p := reflect.New(dst.Type().Elem())
+		d.into(p.Elem(), v, path)
+		dst.Set(p)
 	case reflect.Bool:
 		if b, ok := v.(bool); ok {
 			dst.SetBool(b)
@@ -78,6 +84,9 @@ func (d *decoder) items(dst reflect.Value, v any, path string) {
 	if !ok {
 		d.wrong(path, "must be a list", v)
 		return
+	}
+	if len(list) == 0 && within(path, "auth.acl.rules") && path != "auth.acl.rules" {
+		d.add(path, "must not be empty: a condition without values would be none")
 	}
 	var out []reflect.Value
 	for i, e := range list {

@@ -16,6 +16,7 @@ func Default() *Config {
 			defaultListener("mqtt", "tcp://127.0.0.1:1883"),
 			defaultListener("mqtt6", "tcp://[::1]:1883"),
 		},
+		Auth:        defaultAuth(),
 		Persistence: PersistenceDisk,
 		Data:        "./data",
 		Store: Store{

@@ -56,7 +56,7 @@ func lines(ps []Problem) []string {
 }
 
 const open = "can be reached from other hosts, and nothing checks who connects: listen on a loopback address such as 127.0.0.1, " +
-	"or let everybody in with auth.anonymous: true (SKEIN_AUTH__ANONYMOUS=true; for this listener alone anonymous: true)"
+	"name who knows the clients in auth.sources, or let everybody in with auth.anonymous: true (SKEIN_AUTH__ANONYMOUS=true; for this listener alone anonymous: true)"
 
 // P7: nobody gets in by default.
 func TestNobodyGetsInByDefault(t *testing.T) {

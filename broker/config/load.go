@@ -20,6 +20,8 @@ type Source struct {
 	File  string            // a YAML file; empty is none
 	Env   []string          // as of os.Environ; only names with SKEIN_ count
 	Flags map[string]string // by path; the text as it would stand in a variable
+	// Expand, unless nil, is given every text of the other fields that has a ${ in it.
+	Expand Expander
 	// Listen, unless empty, is the URLs of the listeners, whatever the other sources
 	// say: see [Config.listen] for what stays of theirs.
 	Listen []string
@@ -31,8 +33,9 @@ const maxFile = 4 << 20
 
 // layer is what one source says.
 type layer struct {
-	tree map[string]any
-	from origins
+	tree     map[string]any
+	from     origins
+	expanded expanded
 }
 
 // Load reads the sources into a tree and checks it. The error is a *[Problems].
@@ -40,8 +43,9 @@ func Load(s Source) (*Config, error) {
 	var problems []Problem
 	var layers []layer
 	collect := func(l layer, list []Problem) {
-		layers = append(layers, l)
 		problems = append(problems, list...)
+		problems = append(problems, l.expand(s.Expand)...)
+		layers = append(layers, l)
 	}
 	if s.File != "" {
 		collect(fileLayer(s.File))
@@ -51,15 +55,16 @@ func Load(s Source) (*Config, error) {
 
 	// Each layer is judged alone, so that a bad value in the file is told even where
 	// a variable wins over it.
-	from := origins{}
+	from, put := origins{}, expanded{}
 	merged := koanf.New(".")
 	for _, l := range layers {
-		d := decoder{report{from: l.from}}
+		d := decoder{report{from: l.from, expanded: l.expanded}}
 		d.config(&Config{}, l.tree)
 		problems = append(problems, d.list...)
 		if err := merged.Load(confmap.Provider(l.tree, ""), nil); err != nil {
 			problems = append(problems, Problem{Path: "configuration", Message: err.Error()})
 		}
+		put.overlay(&l)
 		from.overlay(l.from)
 	}
 
@@ -70,7 +75,7 @@ func Load(s Source) (*Config, error) {
 		from.overlay(origins{"listeners": commandLine})
 	}
 	c.fill()
-	r := report{from: from}
+	r := report{from: from, expanded: put}
 	c.check(&r)
 	problems = append(problems, news(r.list, problems)...)
 	if len(problems) > 0 {

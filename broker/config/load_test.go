@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -92,6 +93,13 @@ func TestTheDocumentedDefault(t *testing.T) {
 	said := y.document(b)
 	var missing []string
 	eachKey(reflect.TypeFor[Config](), "", func(path string) {
+		if list, key, ok := strings.Cut(path, "[0]"); ok && y.from[list+"[0]"] == "" { // empty by default: a comment shows one
+			shown := regexp.MustCompile(`(?m)^ *(#|headers:).*[ {-]` + strings.TrimPrefix(key, ".") + `:`)
+			if key != "" && !shown.Match(b) {
+				missing = append(missing, path)
+			}
+			return
+		}
 		if _, ok := y.from[path]; !ok {
 			missing = append(missing, path)
 		}

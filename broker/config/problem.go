@@ -38,11 +38,15 @@ func (ps *Problems) Error() string {
 
 // report collects problems and knows where the values came from.
 type report struct {
-	list []Problem
-	from origins
+	list     []Problem
+	from     origins
+	expanded expanded
 }
 
 func (r *report) add(path, format string, args ...any) {
+	if r.expanded[path] && len(args) > 0 {
+		format, args = "what was put in for ${...} does not fit here", nil // it may be a secret
+	}
 	r.list = append(r.list, Problem{Path: path, Message: fmt.Sprintf(format, args...), Where: r.from.of(path)})
 }
 

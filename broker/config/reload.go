@@ -17,7 +17,7 @@ func changed(a, b reflect.Value, path string, restart bool, out *[]string) {
 	case isSection(a.Type()):
 		for i := range a.NumField() {
 			f := a.Type().Field(i)
-			changed(a.Field(i), b.Field(i), below(path, f.Tag.Get("koanf")), restart || f.Tag.Get("restart") != "", out)
+			changed(a.Field(i), b.Field(i), below(path, f.Tag.Get("koanf")), (restart || f.Tag.Get("restart") == "yes") && f.Tag.Get("restart") != "no", out)
 		}
 	case !restart || reflect.DeepEqual(a.Interface(), b.Interface()):
 	case a.Kind() == reflect.Slice && a.Len() == b.Len() && isSection(a.Type().Elem()):

@@ -11,7 +11,7 @@ import "log/slog"
 //	oneof   the only values, separated by |
 //	never   the duration may be "never"
 //	whole   the duration is a multiple of this
-//	restart a change needs a restart; what lies below too
+//	restart yes: a change needs a restart, and of what lies below too; no: it does not
 type Config struct {
 	Node        Node        `koanf:"node" restart:"yes"`
 	Listeners   []Listener  `koanf:"listeners" restart:"yes"`
@@ -37,17 +37,18 @@ type Node struct {
 
 // Listener is one address that clients connect to.
 type Listener struct {
-	Name             string    `koanf:"name"` // unique; never empty once loaded: the URL then
-	URL              string    `koanf:"url"`
-	Optional         bool      `koanf:"optional"`  // an address that the host does not have is skipped
-	Anonymous        bool      `koanf:"anonymous"` // as Auth.Anonymous, here alone
-	TLS              TLS       `koanf:"tls"`
-	Proxy            Proxy     `koanf:"proxy"`
-	WebSocket        WebSocket `koanf:"websocket"`
-	UnixMode         Mode      `koanf:"unix_mode"`
-	HandshakeTimeout Duration  `koanf:"handshake_timeout" min:"100ms" max:"5m"` // PROXY, TLS and WebSocket together
-	MaxConnections   int       `koanf:"max_connections" max:"100000000"`        // 0 is no limit of its own
-	KeepAlive        Duration  `koanf:"keep_alive" max:"24h"`                   // TCP's; 0 is off
+	Name             string       `koanf:"name"` // unique; never empty once loaded: the URL then
+	URL              string       `koanf:"url"`
+	Optional         bool         `koanf:"optional"`               // an address that the host does not have is skipped
+	Anonymous        bool         `koanf:"anonymous" restart:"no"` // as Auth.Anonymous, here alone
+	Auth             ListenerAuth `koanf:"auth" restart:"no"`
+	TLS              TLS          `koanf:"tls"`
+	Proxy            Proxy        `koanf:"proxy"`
+	WebSocket        WebSocket    `koanf:"websocket"`
+	UnixMode         Mode         `koanf:"unix_mode"`
+	HandshakeTimeout Duration     `koanf:"handshake_timeout" min:"100ms" max:"5m"` // PROXY, TLS and WebSocket together
+	MaxConnections   int          `koanf:"max_connections" max:"100000000"`        // 0 is no limit of its own
+	KeepAlive        Duration     `koanf:"keep_alive" max:"24h"`                   // TCP's; 0 is off
 }
 
 // TLS is the certificates and rules of ssl:// and wss://.
@@ -82,11 +83,6 @@ type WebSocket struct {
 	Origins        []string  `koanf:"origins"`                // empty is the request's own host
 	TrustedProxies []Network `koanf:"trusted_proxies"`        // whose X-Forwarded-For is believed
 	MaxFrame       Size      `koanf:"max_frame" max:"256MiB"` // 0 is no limit
-}
-
-// Auth is who may come in.
-type Auth struct {
-	Anonymous bool `koanf:"anonymous"`
 }
 
 // Persistence is the kind of store.

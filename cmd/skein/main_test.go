@@ -64,7 +64,7 @@ func write(t *testing.T, content string) string {
 func TestCommandLine(t *testing.T) {
 	bad := write(t, "session:\n  max_inflight: 0\nnonsense: 1\n")
 	const open = "can be reached from other hosts, and nothing checks who connects: listen on a loopback address such as 127.0.0.1, " +
-		"or let everybody in with auth.anonymous: true (SKEIN_AUTH__ANONYMOUS=true; for this listener alone anonymous: true)"
+		"name who knows the clients in auth.sources, or let everybody in with auth.anonymous: true (SKEIN_AUTH__ANONYMOUS=true; for this listener alone anonymous: true)"
 	badFile := "skein: nonsense: is not a setting (" + bad + ":3)\n" +
 		"skein: session.max_inflight: must be between 1 and 65535, is 0 (" + bad + ":2)\n"
 	for _, c := range []struct {
