@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/skeinmq/skein/broker/config"
 	"github.com/skeinmq/skein/broker/listen"
 )
 
@@ -30,6 +29,7 @@ func (n *Node) Start(ctx context.Context) error {
 // startLocked is one straight line; each stop is registered beside its start.
 func (n *Node) startLocked(ctx context.Context) error {
 	n.onStop(func(context.Context) error { return n.store.Close() })
+	n.onStop(n.closeAccess)
 	n.onStop(n.hooks.Close)
 	started := false
 	n.onStop(func(context.Context) error {
@@ -95,6 +95,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	if !n.started {
 		n.started, n.stopped = true, make(chan struct{})
 		n.onStop(func(context.Context) error { return n.store.Close() })
+		n.onStop(n.closeAccess)
 		n.onStop(n.hooks.Close)
 		n.onStop(func(context.Context) error { n.router.Close(); return nil })
 	}
@@ -127,37 +128,4 @@ func (n *Node) Run(ctx context.Context) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	return n.Stop(stop)
-}
-
-// Reload takes a checked configuration over, for connections to come. Certificates
-// are read first: if one is bad, nothing is changed. What needs a restart is
-// logged and left.
-func (n *Node) Reload(cfg *config.Config) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	swaps := make([]func(), 0, len(n.listeners))
-	for _, l := range n.listeners {
-		swap, err := l.Prepare()
-		if err != nil {
-			return fmt.Errorf("reload: %w", err)
-		}
-		swaps = append(swaps, swap)
-	}
-	if paths := n.cfg.Reloadable(cfg); len(paths) > 0 {
-		n.log.Warn("changes that need a restart were not taken over", "paths", paths)
-	}
-	for _, swap := range swaps {
-		swap()
-	}
-	next := *cfg
-	next.Node, next.Listeners, next.Persistence, next.Data, next.Store, next.SysInterval = n.cfg.Node, n.cfg.Listeners, n.cfg.Persistence, n.cfg.Data, n.cfg.Store, n.cfg.SysInterval
-	n.cfg = &next
-	n.memory.configure(next.Limits.Memory.HighWatermark)
-	n.router.Configure(n.routerSettings(&next))
-	n.server.Configure(n.connSettings(&next))
-	if n.level != nil {
-		n.level.Set(next.Log.Level.Slog())
-	}
-	n.log.Info("configuration reloaded")
-	return nil
 }

@@ -25,8 +25,8 @@ type Options struct {
 	Level   *slog.LevelVar // set by Reload; nil leaves the level alone
 	Version string         // in $SYS/broker/version
 	Hooks   []hooks.Loaded // further hooks of mochi's interface
-	// Authenticator and Authorizer say who may come in and what they may do; nil
-	// accepts everybody and allows everything.
+	// Authenticator and Authorizer say who may come in and what they may do, in the
+	// place of what the configuration says; nil leaves it to that.
 	Authenticator hooks.Authenticator
 	Authorizer    hooks.Authorizer
 	// AllowUnusedEvents takes hooks that provide events which are never called.
@@ -42,16 +42,20 @@ type Node struct {
 	level   *slog.LevelVar
 	version string
 
-	hooks  *hooks.Chain
-	store  store.Store
-	stats  *stats.Node
-	due    *due.Queue
-	router *router.Router
-	server *conn.Server
-	memory *memoryWatch
+	auth *hooks.Auth
+	// ownAuth says that somebody else than auth says who may come in.
+	ownAuth bool
+	hooks   *hooks.Chain
+	store   store.Store
+	stats   *stats.Node
+	due     *due.Queue
+	router  *router.Router
+	server  *conn.Server
+	memory  *memoryWatch
 
 	mu        sync.Mutex
 	cfg       *config.Config
+	access    *access // what auth decides by
 	listeners []*listen.Listener
 	stops     []func(ctx context.Context) error // last in, first out
 	started   bool
@@ -67,15 +71,32 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	var err error
+	if n.access, err = newAccess(cfg, nil, n.log); err != nil {
+		return nil, err
+	}
+	if err := n.access.lasting.bans.Replace(n.access.banned); err != nil {
+		n.access.close()
+		return nil, fmt.Errorf("bans: %w", err)
+	}
+	n.auth = hooks.NewAuth(n.access.access())
+	if n.ownAuth = o.Authenticator != nil; !n.ownAuth {
+		o.Authenticator = n.auth
+	}
+	if o.Authorizer == nil {
+		o.Authorizer = n.auth
+	}
 	chain, err := hooks.New(hooks.Options{
 		Log: n.log, Authenticator: o.Authenticator, Authorizer: o.Authorizer, Hooks: o.Hooks, Capabilities: capabilities(cfg), AllowUnusedEvents: o.AllowUnusedEvents,
 	})
 	if err != nil {
+		n.access.close()
 		return nil, fmt.Errorf("start hooks: %w", err)
 	}
 	n.hooks = chain
 	n.memory = newMemoryWatch(cfg.Limits.Memory.HighWatermark, n.log)
 	if n.store, err = openStore(context.Background(), cfg, n.stats, n.log); err != nil {
+		n.access.close()
 		return nil, errors.Join(err, chain.Close(context.Background()))
 	}
 	if o.WrapStore != nil {

@@ -43,11 +43,15 @@ func (x *Auth) Swap(a Access) {
 }
 
 // Review says whether a connection would be let in now that came in when old decided,
-// as far as that can be told: see [auth.Checker.Review].
-func (x *Auth) Review(old *auth.Checker, h *Client) auth.Answer {
+// as far as that can be told: 0, or the reason code to disconnect it with, and why. See
+// [auth.Checker.Review].
+func (x *Auth) Review(old *auth.Checker, h *Client) (code byte, why string) {
 	id := h.Identity()
 	c := auth.Credentials{ClientID: h.id, User: id.User, HasUser: id.HasUser, Remote: h.address(), Listener: h.listener}
-	return x.access.Load().Checker.Review(old, c, &id)
+	if a := x.access.Load().Checker.Review(old, c, &id); a.Outcome != auth.Allow {
+		return disconnectCode(a.Code), a.Why
+	}
+	return CodeSuccess, ""
 }
 
 // Begin implements Authenticator.
