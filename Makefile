@@ -7,11 +7,12 @@ SHELL := /bin/bash
 GO       ?= go
 FUZZTIME ?= 20s
 SOAK     ?= 1h
+CRASH    ?= 200
 TIMEOUT  ?= 10m
 CROSS    ?= linux/arm64 linux/arm darwin/arm64 windows/amd64
 LINT     := $(GO) tool -modfile=testing/tools/go.mod golangci-lint
 
-.PHONY: help test deps vet lint unit cross bench fuzz soak
+.PHONY: help test deps vet lint unit cross bench fuzz soak crash
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,3 +62,7 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 soak: ## a node under load for SOAK (1h), memory must stay flat
 	SOAK=$(SOAK) $(GO) test -count=1 -run '^TestSoak$$' -timeout 0 -v ./testing/soak
+
+# What a node acknowledged must survive its end at any moment. SEED repeats a run's choices.
+crash: ## kill a node under load CRASH (200) times, at most 10 minutes; SEED=n
+	CRASH=$(CRASH) SEED=$(SEED) $(GO) test -count=1 -run '^TestCrash$$' -timeout 15m -v ./testing/crash

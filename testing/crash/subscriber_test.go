@@ -179,7 +179,7 @@ func (s *subscriber) take(k *link, p *packet, answer bool) error {
 // leaves it behind.
 func (l *load) passing(ctx context.Context, name string, rng *rand.Rand) {
 	const kept = 2
-	var left []*subscriber
+	left := 0
 	for n := 0; l.busy.Err() == nil && ctx.Err() == nil; n++ {
 		s := &subscriber{
 			load: l, id: fmt.Sprintf("%s-%d", name, n), version: version(rng), qos: 1 + byte(rng.IntN(2)),
@@ -192,14 +192,15 @@ func (l *load) passing(ctx context.Context, name string, rng *rand.Rand) {
 			}
 			pause(ctx, time.Duration(rng.Int64N(int64(maxOffline))))
 		}
-		if len(left) < kept && s.subscribed == len(s.filters) && rng.IntN(4) == 0 {
-			left = append(left, s)
+		if left < kept && s.subscribed == len(s.filters) && rng.IntN(4) == 0 {
+			left++
+			l.spawn(func() {
+				<-l.busy.Done() // ends before ctx does, or with it
+				s.run(ctx)
+			})
 			continue
 		}
 		s.end(ctx)
-	}
-	for _, s := range left {
-		l.spawn(func() { s.run(ctx) })
 	}
 }
 
