@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/skeinmq/skein/broker"
 	"github.com/skeinmq/skein/broker/config"
 )
 
@@ -11,12 +12,16 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Tell what is wrong with a configuration",
 		Long: "Check reads the configuration as serve would, from the file, SKEIN_ variables and flags, with the\n" +
-			"certificates it names, and tells all that is wrong with it. Nothing is started.",
+			"certificates, users, rules and keys it names, and tells all that is wrong with it. Nothing is started.",
 		Args: cobra.NoArgs,
 	}
 	source := a.sourceFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if _, err := config.Load(source()); err != nil {
+		c, err := config.Load(source())
+		if err != nil {
+			return err
+		}
+		if err := broker.CheckAccess(c); err != nil {
 			return err
 		}
 		cmd.Println("the configuration is good")

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/skeinmq/skein/auth"
 	"github.com/skeinmq/skein/broker/config"
 )
 
@@ -16,7 +17,7 @@ func (a *app) sourceFlags(cmd *cobra.Command) func() config.Source {
 		f.String(o.name, "", o.usage)
 	}
 	return func() config.Source {
-		s := config.Source{File: *file, Env: a.env, Flags: map[string]string{}, Listen: *listen}
+		s := config.Source{File: *file, Env: a.env, Flags: map[string]string{}, Listen: *listen, Expand: auth.Expand}
 		for _, o := range settingFlags {
 			if flag := f.Lookup(o.name); flag.Changed {
 				s.Flags[o.path] = flag.Value.String()
