@@ -107,6 +107,8 @@ func (c *checker) arrivals(targets map[string]*target) {
 		switch {
 		case a.Topic != m.Topic:
 			c.fault(Foreign, "client %s got on %s at %d: %v", a.Client, a.Topic, a.At, m)
+		case t != nil && t.match(m) == nil: // of a subscription whose SUBACK was lost
+			continue
 		case a.AtTime < m.SentAt+m.Delay:
 			c.fault(Early, "client %s got after %v of %v: %v", a.Client, a.AtTime-m.SentAt, m.Delay, m)
 		}
@@ -217,8 +219,8 @@ func (c *checker) order(t *target) {
 	first, within := make(map[stream]int), make(map[onConn]int)
 	for _, a := range t.got {
 		m := &c.h.Messages[a.Message]
-		if m.Kind != KindData {
-			continue
+		if m.Kind != KindData || m.Retain && m.QoS == 1 && m.Sent < t.match(m).Since {
+			continue // or it was retained, and those before it are sent again
 		}
 		s := streamOf(m)
 		if last, ok := first[s]; !seen[a.Message] && ok && last > a.Message {

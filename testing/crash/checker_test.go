@@ -248,6 +248,15 @@ func TestCheckAllows(t *testing.T) {
 			s.got("s", a)
 			s.ends("s")
 		},
+		"retained at SUBSCRIBE, then those before it are sent again": func(s *story) {
+			a, b := s.retain(), s.retain()
+			s.subscribed(Subscription{Client: "s", QoS: 1, Filter: "retained/#"})
+			s.got("s", b, a, b)
+		},
+		"SUBACK was lost": func(s *story) {
+			s.subscriber("s", 1)
+			s.got("s", s.retain())
+		},
 		"a member left": func(s *story) {
 			s.members(1, "a", "b")
 			a, b := s.done(1), s.done(1)

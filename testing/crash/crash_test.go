@@ -26,6 +26,7 @@ const (
 	longTime    = 10 * time.Minute
 	maxLife     = 500 * time.Millisecond
 	quiet       = 8 * time.Second
+	shortQuiet  = 2 * time.Second // where something will be missing
 )
 
 // TestCrash kills a node under load and finds every promise kept.
@@ -37,7 +38,7 @@ func TestCrash(t *testing.T) {
 	}
 	seed := setting(t, seedEnv, rand.Uint64())
 	t.Logf("seed %d: %s=%d repeats its choices", seed, seedEnv, seed)
-	h := crash(t, run{cycles: cycles, most: most, seed: seed})
+	h := crash(t, run{cycles: cycles, most: most, quiet: quiet, seed: seed})
 	enough(t, h)
 	if faults := Check(h); len(faults) > 0 {
 		t.Errorf("seed %d:\n%s", seed, summary(faults))
@@ -48,7 +49,7 @@ func TestCrash(t *testing.T) {
 // does not pass.
 func TestBrokenStoreIsCaught(t *testing.T) {
 	harness.OwnNode(t)
-	h := crash(t, run{cycles: 5, most: shortTime, seed: 1, broken: true})
+	h := crash(t, run{cycles: 5, most: shortTime, quiet: shortQuiet, seed: 1, broken: true})
 	found := make(map[Rule]int)
 	for _, f := range Check(h) {
 		found[f.Rule]++
@@ -76,6 +77,7 @@ func setting(t *testing.T, name string, def uint64) uint64 {
 type run struct {
 	cycles int
 	most   time.Duration
+	quiet  time.Duration
 	seed   uint64
 	broken bool
 }
@@ -98,12 +100,15 @@ func crash(t *testing.T, r run) *History {
 	rng := rand.New(rand.NewPCG(r.seed, 0))
 	killed := 0
 	for begun := time.Now(); killed < r.cycles && time.Since(begun) < r.most; killed++ {
-		n.life(t, ctx, l.rec, rng)
+		n.life(ctx, t, l.rec, rng)
+		if (killed+1)%20 == 0 {
+			t.Logf("killed %d times, %d arrivals", killed+1, l.rec.arrivals())
+		}
 	}
 	n.begin(t)
 	n.up(t)
 	rest()
-	l.drain(ctx)
+	l.drain(ctx, r.quiet)
 	cancel()
 	l.wg.Wait()
 	n.stop(t)
@@ -112,7 +117,7 @@ func crash(t *testing.T, r run) *History {
 }
 
 // life starts the node and kills it at a random moment, now and then before it is up.
-func (n *node) life(t *testing.T, ctx context.Context, rec *recorder, rng *rand.Rand) {
+func (n *node) life(ctx context.Context, t *testing.T, rec *recorder, rng *rand.Rand) {
 	t.Helper()
 	n.begin(t)
 	if rng.IntN(8) > 0 {
@@ -123,7 +128,7 @@ func (n *node) life(t *testing.T, ctx context.Context, rec *recorder, rng *rand.
 }
 
 // drain waits until nothing is missing, or nothing has come for long.
-func (l *load) drain(ctx context.Context) {
+func (l *load) drain(ctx context.Context, quiet time.Duration) {
 	const step = 250 * time.Millisecond
 	last, since := -1, time.Now()
 	for time.Since(since) < quiet {

@@ -50,7 +50,7 @@ func (l *load) run(ctx context.Context, seed uint64) {
 	for i := range 4 {
 		s := &subscriber{
 			load: l, id: fmt.Sprintf("sub%d", i), version: V311 + byte(i/2), qos: 1 + byte(i%2),
-			filters: []string{"data/#", "delayed/#", "will/#"}, rng: rng(),
+			filters: []string{"data/#", "delayed/#", "will/#"}, window: 10, rng: rng(),
 		}
 		l.spawn(func() { s.run(ctx) })
 	}
@@ -81,6 +81,15 @@ func persistent(v byte, id string) Connect {
 	c := Connect{Version: v, ID: id, Keep: true}
 	if v == V5 {
 		c.Props = [][]byte{Prop(PSessionExpiry, U32(3600))}
+	}
+	return c
+}
+
+// narrow is a CONNECT whose session, with MQTT 5, may have so many messages under way;
+// what waits fills its queue.
+func narrow(c Connect, window int) Connect {
+	if c.Version == V5 && window > 0 {
+		c.Props = append(c.Props, Prop(PReceiveMaximum, U16(window)))
 	}
 	return c
 }

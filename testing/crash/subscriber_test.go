@@ -18,6 +18,7 @@ type subscriber struct {
 	qos     byte
 	filters []string
 	group   string // empty: not shared
+	window  int    // Receive Maximum; 0: not given
 	rng     *rand.Rand
 
 	known      bool
@@ -46,7 +47,7 @@ func (s *subscriber) run(ctx context.Context) {
 
 // once is one connection.
 func (s *subscriber) once(ctx context.Context) error {
-	k, ack, err := dial(ctx, s.n, persistent(s.version, s.id))
+	k, ack, err := dial(ctx, s.n, narrow(persistent(s.version, s.id), s.window))
 	if err != nil {
 		return err
 	}
