@@ -47,7 +47,14 @@ func testApp(env ...string) (a *app, out, errs *output, signals chan os.Signal) 
 // run runs a command line that ends by itself.
 func run(t *testing.T, env []string, args ...string) (code int, out, errs string) {
 	t.Helper()
+	return runOn(t, env, "", args...)
+}
+
+// runOn runs a command line with a standard input.
+func runOn(t *testing.T, env []string, in string, args ...string) (code int, out, errs string) {
+	t.Helper()
 	a, o, e, _ := testApp(env...)
+	a.stdin = strings.NewReader(in)
 	code = a.run(context.Background(), args)
 	return code, o.String(), e.String()
 }
@@ -94,6 +101,9 @@ func TestCommandLine(t *testing.T) {
 		{"unknown command", nil, []string{"sevre"}, 2, "", "skein: unknown command \"sevre\" for \"skein\"\nRun 'skein --help' for usage.\n"},
 		{"unknown flag", nil, []string{"serve", "--port", "1"}, 2, "", "skein: unknown flag: --port\nRun 'skein serve --help' for usage.\n"},
 		{"argument", nil, []string{"check", "file"}, 2, "", "skein: unknown command \"file\" for \"skein check\"\nRun 'skein check --help' for usage.\n"},
+		{"a store's bad file", nil, []string{"store", "inspect", "--config", bad}, 2, "", badFile},
+		{"unknown command of a store", nil, []string{"store", "drop"}, 2, "", "skein: unknown command \"drop\" for \"skein store\"\nRun 'skein store --help' for usage.\n"},
+		{"too many files", nil, []string{"store", "export", "a", "b"}, 2, "", "skein: accepts at most 1 arg(s), received 2\nRun 'skein store export --help' for usage.\n"},
 		{"flag without value", nil, []string{"--config"}, 2, "", "skein: flag needs an argument: --config\nRun 'skein --help' for usage.\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -128,7 +138,7 @@ func TestHelpNamesTheCommandsAndFlags(t *testing.T) {
 	if code != 0 || errs != "" {
 		t.Errorf("code %d, %s", code, errs)
 	}
-	for _, s := range []string{"serve", "check", "version", "bench", "--config FILE", "--listen URL", "--data DIR", "--log-level LEVEL", "--node NAME"} {
+	for _, s := range []string{"serve", "check", "version", "bench", "store", "--config FILE", "--listen URL", "--data DIR", "--log-level LEVEL", "--node NAME"} {
 		if !strings.Contains(out, s) {
 			t.Errorf("help does not name %s", s)
 		}

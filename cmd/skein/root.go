@@ -23,6 +23,7 @@ const (
 // app is what the commands get from the process; tests give their own.
 type app struct {
 	env     []string
+	stdin   io.Reader // nil is that of the process
 	stdout  io.Writer
 	stderr  io.Writer
 	signals func() (<-chan os.Signal, func())
@@ -34,6 +35,7 @@ type app struct {
 func (a *app) run(ctx context.Context, args []string) int {
 	root := a.rootCommand()
 	root.SetArgs(args)
+	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -74,7 +76,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.Long = "Skein is an MQTT broker. Without a command it serves, on this host alone unless told otherwise."
 	root.SilenceErrors = true
 	root.SilenceUsage = true
-	root.AddCommand(a.serveCommand(), a.checkCommand(), a.versionCommand(), passwdCommand(), a.aclCommand(), benchCommand())
+	root.AddCommand(a.serveCommand(), a.checkCommand(), a.versionCommand(), passwdCommand(), a.aclCommand(), a.storeCommand(), benchCommand())
 	a.markBegin(root)
 	return root
 }

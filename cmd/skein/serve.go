@@ -68,7 +68,7 @@ func (a *app) serve(ctx context.Context, source config.Source) error {
 	log, level := newLog(a.stderr, c.Log)
 	n, err := broker.New(c, broker.Options{Log: log, Level: level, Version: buildVersion()})
 	if err != nil {
-		return fmt.Errorf("build the node: %w", err)
+		return fmt.Errorf("start: %w", err)
 	}
 	s := &server{node: n, log: log, source: source, now: c, signals: signals}
 	return s.run(ctx)

@@ -27,10 +27,10 @@ type serving struct {
 }
 
 func serve(ctx context.Context, t *testing.T, args ...string) *serving {
-	args = append(args, "--data", t.TempDir())
 	t.Helper()
 	a, _, errs, signals := testApp()
 	s := &serving{t: t, signals: signals, errs: errs, code: make(chan int, 1)}
+	args = append(args, "--data", t.TempDir())
 	go func() { s.code <- a.run(ctx, args) }()
 	s.await("msg=ready")
 	return s
