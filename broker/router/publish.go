@@ -17,6 +17,7 @@ type Publisher struct {
 	user    string
 	version byte
 	acks    Acker
+	link    *Link
 	routes  map[string]*route
 	last    *route
 	run     *run     // nil while nothing is gathered: an idle connection holds none
@@ -26,7 +27,7 @@ type Publisher struct {
 
 // NewPublisher returns the publishing side of l's connection, after Connect.
 func (r *Router) NewPublisher(l *Link, acks Acker) *Publisher {
-	return &Publisher{r: r, c: l.client, hook: l.Hook, version: l.Version, acks: acks, user: l.Hook.Identity().User}
+	return &Publisher{r: r, c: l.client, link: l, hook: l.Hook, version: l.Version, acks: acks, user: l.Hook.Identity().User}
 }
 
 // Outcome is what became of a publish that was handed in.
@@ -87,7 +88,7 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 // continues reports whether a publish may join what is gathered.
 func (p *Publisher) continues(pub *message.Publish) bool {
 	u := p.run
-	return u == nil || u.n == 0 || u.qos == pub.QoS && u.n < maxRun && u.rt.name == string(pub.Topic) && u.rt.rules == p.r.rules()
+	return u == nil || u.n == 0 || u.qos == pub.QoS && u.n < u.max && u.rt.name == string(pub.Topic) && u.rt.rules == p.r.rules()
 }
 
 // begin opens what the store writes as one: a QoS 2 publish with its entries in all
@@ -95,10 +96,15 @@ func (p *Publisher) continues(pub *message.Publish) bool {
 // wait until end.
 func (p *Publisher) begin() {
 	if !p.open {
+		p.throttle()
 		p.r.store.Begin()
 		p.open = true
 	}
 }
+
+// throttle waits until the store can take more: the connection that publishes too
+// much for it waits, nobody else.
+func (p *Publisher) throttle() { p.r.store.Wait(p.link.gone) }
 
 func (p *Publisher) end() {
 	if p.open {
@@ -134,7 +140,10 @@ func (p *Publisher) flushRun() {
 		return
 	}
 	p.current(u.rt)
-	if u.qos > 0 {
+	switch u.qos {
+	case 1:
+		p.throttle()
+	case 2:
 		p.begin()
 	}
 	matched := u.deliver()

@@ -9,8 +9,11 @@ import (
 )
 
 const (
-	maxRun    = 1024      // publishes; bounds how long one target's lock is held
-	keepBlock = 256 << 10 // bytes; larger blocks are not kept for reuse
+	maxRun = 1024 // publishes; bounds how long one target's lock is held
+	// maxDeliveries bounds a run times its targets, and with it what a publish to many
+	// sessions hands to the store at once.
+	maxDeliveries = 64 << 10
+	keepBlock     = 256 << 10 // bytes; larger blocks are not kept for reuse
 )
 
 // run is a sequence of publishes of one connection to one topic at one QoS,
@@ -21,6 +24,7 @@ type run struct {
 	rt      *route
 	qos     byte
 	n       int
+	max     int    // publishes that it takes
 	raw     []byte // the frames as they came, while they are contiguous and fit to be sent on
 	rawOK   bool
 	items   []item
@@ -50,6 +54,7 @@ var runs = sync.Pool{New: func() any { return new(run) }}
 func (u *run) add(p *Publisher, rt *route, pub *message.Publish, raw []byte) {
 	if u.n == 0 {
 		u.p, u.rt, u.qos = p, rt, pub.QoS
+		u.max = min(max(maxDeliveries/max(len(rt.targets), 1), 1), maxRun)
 		// A frame of a 3.x publisher without flags is what a 3.x subscriber gets.
 		u.rawOK = p.version < message.V5
 		u.raw = raw

@@ -30,6 +30,11 @@ type Grouper interface {
 	// is between them must not block.
 	Begin()
 	End()
+	// Wait returns when the store can take more, or the channel that gone answers is
+	// closed; gone is asked only if there is something to wait for. Who is about to
+	// commit for others, as a publisher does for its subscribers, asks it first, and
+	// not between Begin and End nor with a lock that a callback could want.
+	Wait(gone func() <-chan struct{})
 }
 
 // Pager reads queues in pages.

@@ -195,7 +195,7 @@ func (c *committer) commit(works []work) {
 		if w.err == nil {
 			w.err = err
 		}
-		w.done.Committed(w.err)
+		c.in.answer(w)
 	}
 	if err != nil {
 		if c.broke == nil {

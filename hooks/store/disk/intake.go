@@ -18,17 +18,24 @@ type work struct {
 	void bool     // none was left; it only waits for those before it
 }
 
-// intake is where Commit leaves its work. It has no limit of its own: whoever
-// commits waits for answers, so what is in here is bounded by the windows of the
-// clients and the queue limits of the router.
+// maxPending is how many operations may wait for the disk before publishers have to
+// wait: some hundredths of a second of its work, and about 40 MB.
+const maxPending = 200_000
+
+// intake is where Commit leaves its work. It never refuses nor blocks; publishers
+// stay below maxPending by asking Wait first, everybody else commits a few operations
+// and waits for the answer.
 type intake struct {
-	joins sync.RWMutex // held for reading between Begin and End
-	begun atomic.Int64
-	wake  chan struct{} // full when there may be something to take
+	joins   sync.RWMutex // held for reading between Begin and End
+	begun   atomic.Int64
+	pending atomic.Int64  // operations that are not answered
+	waited  atomic.Bool   // room is there
+	wake    chan struct{} // full when there may be something to take
 
 	mu     sync.Mutex
 	works  []work
-	period uint64 // counts takes
+	room   chan struct{} // made by who waits; closed when half of maxPending is free
+	period uint64        // counts takes
 	closed bool
 }
 
@@ -54,6 +61,7 @@ func (s *Store) Commit(b *store.Batch, done store.Committed) {
 		done.Committed(store.ErrClosed)
 		return
 	}
+	in.pending.Add(int64(len(b.Ops)))
 	w := work{b: b, done: done}
 	if in.begun.Load() > 0 {
 		w.join = in.period + 1
@@ -64,6 +72,44 @@ func (s *Store) Commit(b *store.Batch, done store.Committed) {
 	if first {
 		in.poke()
 	}
+}
+
+// Wait implements store.Grouper.
+func (s *Store) Wait(gone func() <-chan struct{}) {
+	in := &s.in
+	for in.pending.Load() > maxPending {
+		in.mu.Lock()
+		if in.room == nil {
+			in.room = make(chan struct{})
+			in.waited.Store(true)
+		}
+		room, over := in.room, in.pending.Load() > maxPending
+		in.mu.Unlock()
+		if !over {
+			return // it was answered in between, and nobody else need wake us
+		}
+		select {
+		case <-room:
+		case <-gone():
+			return
+		}
+	}
+}
+
+// answer tells who waits for w.
+func (in *intake) answer(w *work) {
+	left := in.pending.Add(-int64(len(w.b.Ops)))
+	w.done.Committed(w.err)
+	if left > maxPending/2 || !in.waited.Load() {
+		return
+	}
+	in.mu.Lock()
+	if in.room != nil {
+		close(in.room)
+		in.room = nil
+		in.waited.Store(false)
+	}
+	in.mu.Unlock()
 }
 
 func (in *intake) poke() {

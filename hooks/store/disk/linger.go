@@ -178,7 +178,7 @@ func (c *committer) settle(s *session) {
 			c.append(&w)
 			continue
 		}
-		w.done.Committed(w.err)
+		c.in.answer(&w)
 	}
 	if len(h.works) == 0 {
 		c.freeHeld(s)

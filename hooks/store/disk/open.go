@@ -237,7 +237,7 @@ func (c *committer) failHeld(err error) {
 			if h.err == nil {
 				h.err = err
 			}
-			h.done.Committed(h.err)
+			c.in.answer(&h)
 		}
 		w.s.held = nil
 	}

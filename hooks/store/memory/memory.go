@@ -55,6 +55,9 @@ func (*Store) Begin() {}
 // End implements store.Grouper.
 func (*Store) End() {}
 
+// Wait implements store.Grouper: every commit is done when Commit returns.
+func (*Store) Wait(func() <-chan struct{}) {}
+
 // Commit applies b and calls done before it returns.
 func (s *Store) Commit(b *store.Batch, done store.Committed) {
 	if !s.gate.enter() {
