@@ -18,7 +18,11 @@
 //
 // What must be kept is committed first (package hooks/store): the answer to a
 // publisher waits in a router.Pending until the store has called back, and so do
-// CONNACK, SUBACK, UNSUBACK and the frames of QoS 2.
+// CONNACK, SUBACK, UNSUBACK and the frames of QoS 2. A QoS 2 publish with its entries
+// in all sessions, a will and a delayed message with what they lead to are written as
+// one. A session's queue may be longer than memory: what is not about to be sent is in
+// the store alone and comes back in pages. A publisher waits while the store has more
+// to write than it can bear.
 //
 // # Rooms
 //
@@ -38,7 +42,10 @@
 //	wire flusher            one for an output that has something to write
 //	due.Queue.Run           one; everything that falls due; ends with its Stop
 //	memory watch            one; looks once a second at how much memory there is
-//	router events           one, when a hook wants to hear of dropped messages
+//	router events           one, when a hook wants to hear of dropped messages, and one for
+//	                        each thing that falls due and has to ask a hook
+//	router pagers           two; they read queues from the store, a page at a time
+//	store committer         one, and pebble's own (package hooks/store/disk)
 //
 // # Locks
 //

@@ -10,14 +10,20 @@
 // [message.Message].
 //
 // Locks, outermost first: the gate of a client id (its connects and the end of its
-// session) → Client.mu → groups.mu → Group.mu; Client.mu → retained.mu,
+// session) → Store.Begin (what is written as one) → Client.mu → groups.mu → Group.mu; Client.mu → retained.mu,
 // exclusive.mu, delayed.mu, the locks of the filter trees → an output's lock. Store
 // commits are handed over under Client.mu, which keeps the batches of a session
 // in order; their callbacks take only output locks and an Acker's own. No lock is
 // held across a socket write or a read of the store.
 //
-// The router starts goroutines only for hooks, which may be slow (events.go): one that
-// tells of dropped messages, and one for each thing that falls due and has to ask a
+// The order of steps that promises hang on: a retained message is stored before its
+// targets are matched, so a SUBSCRIBE in between finds it in one of both; a QoS 2
+// identifier is recorded with the entries it leads to, so that a repetition after a
+// crash finds all or nothing; a group's record goes with the batch of the member that
+// takes the message over.
+//
+// The router starts two goroutines that read queues in pages (pager.go), and others
+// only for hooks, which may be slow (events.go): one that tells of dropped messages, and one for each thing that falls due and has to ask a
 // hook; Close waits for them. Hooks are asked under a lock in one place: about
 // retained messages and the queues of shared groups while a client is being filled,
 // which harms that client and who publishes to it. Timed work (session expiry, wills, delayed
