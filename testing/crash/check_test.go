@@ -219,8 +219,8 @@ func (c *checker) order(t *target) {
 	first, within := make(map[stream]int), make(map[onConn]int)
 	for _, a := range t.got {
 		m := &c.h.Messages[a.Message]
-		if m.Kind != KindData || m.Retain && m.QoS == 1 && m.Sent < t.match(m).Since {
-			continue // or it was retained, and those before it are sent again
+		if m.Kind != KindData || m.QoS == 1 && m.Sent < t.match(m).Since {
+			continue // or it may be sent again, behind a later one that came when it was new
 		}
 		s := streamOf(m)
 		if last, ok := first[s]; !seen[a.Message] && ok && last > a.Message {

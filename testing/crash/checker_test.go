@@ -253,6 +253,12 @@ func TestCheckAllows(t *testing.T) {
 			s.subscribed(Subscription{Client: "s", QoS: 1, Filter: "retained/#"})
 			s.got("s", b, a, b)
 		},
+		"sent again behind what came after SUBSCRIBE": func(s *story) {
+			a := s.done(1)
+			s.subscriber("s", 1)
+			b := s.done(1)
+			s.got("s", b, a, b)
+		},
 		"SUBACK was lost": func(s *story) {
 			s.subscriber("s", 1)
 			s.got("s", s.retain())

@@ -109,6 +109,10 @@ func pause(ctx context.Context, d time.Duration) {
 func (l *load) wills(ctx context.Context, name string, returns bool, rng *rand.Rand) {
 	before := -1
 	for n := 0; l.busy.Err() == nil && ctx.Err() == nil; n++ {
+		if _, err := l.n.address(); err != nil {
+			pause(ctx, retry)
+			continue
+		}
 		id := name
 		if !returns {
 			id = fmt.Sprintf("%s-%d", name, n)
