@@ -66,7 +66,7 @@ func setting(t *testing.T, name string, def uint64) uint64 {
 	if s == "" {
 		return def
 	}
-	n, err := strconv.ParseUint(s, 10, 63)
+	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
 		t.Fatalf("%s=%q: %v", name, s, err)
 	}
