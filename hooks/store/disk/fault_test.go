@@ -225,6 +225,21 @@ func TestDiskFullByBatch(t *testing.T) {
 	must(t, s, on("c", put(2, text(1, 1<<20))))
 }
 
+// A store is not opened where pebble could not write, and has no ballast made for it.
+func TestOpenOnAFullDisk(t *testing.T) {
+	mem := vfs.NewMem()
+	room := func(free uint64) { mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: free, TotalBytes: 10 << 30}) }
+	room(openNeeds - 1)
+	if _, err := Open(t.Context(), Options{Dir: "db", FS: mem}); !errors.Is(err, ErrDiskFull) || !strings.Contains(err.Error(), "db") {
+		t.Errorf("opened: %v", err)
+	}
+	if _, err := mem.Stat("db/" + ballastName); err == nil {
+		t.Error("there is a ballast")
+	}
+	room(openNeeds)
+	must(t, open(t, Options{Dir: "db", FS: mem}), &store.Batch{})
+}
+
 func TestOpenErrors(t *testing.T) {
 	wrote := func(t *testing.T) string {
 		dir := filepath.Join(t.TempDir(), "store")

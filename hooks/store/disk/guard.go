@@ -76,6 +76,28 @@ func (g *guard) look(now time.Time) {
 	}
 }
 
+// openNeeds is the free space without which a store is not opened, in bytes: pebble
+// writes when it opens, and tries for ever where it cannot.
+const openNeeds = 8 << 20
+
+// room reports an error when the file system is too full to open the store, also
+// after the ballast was given up.
+func (g *guard) room() error {
+	if g.minFree < 0 {
+		return nil
+	}
+	for range 2 {
+		u, err := g.fs.GetDiskUsage(g.dir)
+		if err != nil || u.AvailBytes >= openNeeds { // or a file system that does not say
+			return nil
+		}
+		if g.fs.Remove(g.fs.PathJoin(g.dir, ballastName)) != nil { // there is none
+			break
+		}
+	}
+	return fmt.Errorf("disk store %s: %w: it needs %d MiB of free space to open; make room on the file system, nothing was deleted", g.dir, ErrDiskFull, openNeeds>>20)
+}
+
 func (g *guard) refuse(now time.Time) {
 	g.err = fmt.Errorf("disk store %s: %w: %d MiB are free, %d MiB are to be kept free; make room on the file system", g.dir, ErrDiskFull, max(g.free, 0)>>20, g.limit>>20)
 	if !g.afloat && g.ballast > 0 {

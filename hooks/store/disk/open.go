@@ -102,11 +102,14 @@ func (s *Store) Totals() (messages, bytes int64) { return s.messages.Load(), s.b
 
 // open opens the engine and learns what is there.
 func (c *committer) open(ctx context.Context) error {
-	c.guard.look(c.now)
+	if err := c.guard.room(); err != nil {
+		return err
+	}
 	eng, err := openEngine(&c.opts, false)
 	if err != nil {
 		return openError(c.opts.Dir, err)
 	}
+	c.guard.look(c.now) // nothing is added to a store that does not open
 	c.batch = eng.db.NewBatch()
 	if err := c.learn(ctx, eng); err != nil {
 		_ = c.batch.Close()

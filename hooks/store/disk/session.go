@@ -1,8 +1,6 @@
 package disk
 
 import (
-	"fmt"
-
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/hooks/store"
 )
@@ -26,37 +24,6 @@ type session struct {
 	figures
 	counted store.Queue // its part in the store's totals
 	t       *touch      // its part of the group under way
-}
-
-// check refuses a batch that cannot be applied as a whole.
-func check(b *store.Batch) error {
-	for i := range b.Ops {
-		op := &b.Ops[i]
-		ofNode, lacks := false, false
-		switch op.Kind {
-		case store.KindSession:
-			lacks = op.Session == nil
-		case store.KindSubscription:
-			lacks = op.Sub == nil
-		case store.KindEntry:
-			lacks = op.Entry.Msg == nil
-		case store.KindState, store.KindReceived:
-		case store.KindCursor:
-			lacks = op.Cursor == nil
-		case store.KindRetained, store.KindDelayed, store.KindGroupEntry:
-			ofNode, lacks = true, op.Msg == nil
-		default:
-			return fmt.Errorf("disk store: operation %d has unknown kind %d", i, op.Kind)
-		}
-		takenOver := op.Kind == store.KindGroupEntry && op.Delete
-		if ofNode != (b.Client == "") && !takenOver {
-			return fmt.Errorf("disk store: operation %d of kind %d is of another owner", i, op.Kind)
-		}
-		if lacks && !op.Delete {
-			return fmt.Errorf("disk store: operation %d of kind %d has nothing to write", i, op.Kind)
-		}
-	}
-	return nil
 }
 
 // heads looks through the operations on the session itself.
@@ -91,7 +58,7 @@ func epochAfter(b *store.Batch) message.Epoch {
 
 // admit decides whether w passes, by everything that was admitted before it.
 func (c *committer) admit(w *work) {
-	if w.err = check(w.b); w.err != nil {
+	if w.err = w.b.Check(); w.err != nil {
 		return
 	}
 	if c.eng == nil {

@@ -3,7 +3,6 @@ package memory
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -65,7 +64,7 @@ func (s *Store) Commit(b *store.Batch, done store.Committed) {
 		return
 	}
 	defer s.gate.leave()
-	err := check(b)
+	err := b.Check()
 	switch {
 	case err != nil:
 	case b.Client == "":
@@ -76,37 +75,6 @@ func (s *Store) Commit(b *store.Batch, done store.Committed) {
 		}
 	}
 	done.Committed(err)
-}
-
-// check refuses a batch that cannot be applied as a whole.
-func check(b *store.Batch) error {
-	for i := range b.Ops {
-		op := &b.Ops[i]
-		ofNode, lacks := false, false
-		switch op.Kind {
-		case store.KindSession:
-			lacks = op.Session == nil
-		case store.KindSubscription:
-			lacks = op.Sub == nil
-		case store.KindEntry:
-			lacks = op.Entry.Msg == nil
-		case store.KindState, store.KindReceived:
-		case store.KindCursor:
-			lacks = op.Cursor == nil
-		case store.KindRetained, store.KindDelayed, store.KindGroupEntry:
-			ofNode, lacks = true, op.Msg == nil
-		default:
-			return fmt.Errorf("memory store: operation %d has unknown kind %d", i, op.Kind)
-		}
-		takenOver := op.Kind == store.KindGroupEntry && op.Delete
-		if ofNode != (b.Client == "") && !takenOver {
-			return fmt.Errorf("memory store: operation %d of kind %d is of another owner", i, op.Kind)
-		}
-		if lacks && !op.Delete {
-			return fmt.Errorf("memory store: operation %d of kind %d has nothing to write", i, op.Kind)
-		}
-	}
-	return nil
 }
 
 func (s *Store) commitNode(b *store.Batch) {
