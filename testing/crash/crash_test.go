@@ -127,14 +127,15 @@ func (n *node) life(ctx context.Context, t *testing.T, rec *recorder, rng *rand.
 	n.kill(t, rec)
 }
 
-// drain waits until nothing is missing, or nothing has come for long.
+// drain waits until nothing is missing, or nothing has come for long. It counts steps:
+// the time that Check takes is not one in which nothing came.
 func (l *load) drain(ctx context.Context, quiet time.Duration) {
 	const step = 250 * time.Millisecond
-	last, since := -1, time.Now()
-	for time.Since(since) < quiet {
+	last := -1
+	for still := time.Duration(0); still < quiet; still += step {
 		pause(ctx, step)
 		if now := l.rec.arrivals(); now != last {
-			last, since = now, time.Now()
+			last, still = now, 0
 		} else if complete(Check(l.rec.history())) {
 			return
 		}
