@@ -70,7 +70,7 @@ func newAccess(cfg *config.Config, old *access, log *slog.Logger) (*access, erro
 		var err error
 		b.out.checker, err = auth.NewChecker(auth.CheckerConfig{
 			Listeners: policies(cfg), Default: auth.Policy{Sources: []string{}}, Sources: sources,
-			Bans: b.out.lasting.bans, Backoff: b.out.backoff, Counters: b.out.counters, Now: time.Now,
+			Bans: b.out.bans, Backoff: b.out.backoff, Counters: b.out.counters, Now: time.Now,
 		})
 		b.failed("auth.sources", err)
 	}

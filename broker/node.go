@@ -75,7 +75,7 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 	if n.access, err = newAccess(cfg, nil, n.log); err != nil {
 		return nil, err
 	}
-	if err := n.access.lasting.bans.Replace(n.access.banned); err != nil {
+	if err := n.access.bans.Replace(n.access.banned); err != nil {
 		n.access.close()
 		return nil, fmt.Errorf("bans: %w", err)
 	}

@@ -29,7 +29,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
-	if err := next.lasting.bans.Replace(next.banned); err != nil { // they were parsed
+	if err := next.bans.Replace(next.banned); err != nil { // they were parsed
 		next.close()
 		return fmt.Errorf("reload: bans: %w", err)
 	}

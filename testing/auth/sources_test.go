@@ -222,6 +222,6 @@ auth:
 	_ = c.Conn.Close() // its will was asked about at CONNECT
 	watch.ExpectMessage("bob/will", "gone")
 	s.CloseClientConnections()
-	s.Listener.Close()
+	_ = s.Listener.Close() // and nobody listens any more
 	b.refused(as("dora", "right"), unavailable)
 }
