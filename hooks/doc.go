@@ -21,6 +21,8 @@
 //   - A [message.Message] stays immutable: hooks see copies, which they may keep and
 //     write into; what they change comes back as a new message.
 //
+// [Auth] is both of our ports over package auth; what it decides by is swapped whole.
+//
 // # Events that are offered
 //
 // Each when its name says, with a client that has an identity, remote address,

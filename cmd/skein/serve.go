@@ -130,21 +130,20 @@ func (s *server) stopped(err error) error {
 // reload reads the configuration again and puts it into force, or changes nothing.
 func (s *server) reload() {
 	next, err := config.Load(s.source)
+	if err == nil {
+		err = s.node.Reload(next)
+	}
+	if err == nil {
+		s.now = next
+		return
+	}
 	var problems *config.Problems
-	switch {
-	case errors.As(err, &problems):
-		for _, p := range problems.List {
-			s.log.Error("configuration is wrong", "path", p.Path, "problem", p.Message, "where", p.Where)
-		}
-		s.log.Error("reload refused, nothing changed", "problems", len(problems.List))
-		return
-	case err != nil:
+	if !errors.As(err, &problems) {
 		s.log.Error("reload refused, nothing changed", "error", err)
 		return
 	}
-	if err := s.node.Reload(next); err != nil {
-		s.log.Error("reload refused, nothing changed", "error", err)
-		return
+	for _, p := range problems.List {
+		s.log.Error("configuration is wrong", "path", p.Path, "problem", p.Message, "where", p.Where)
 	}
-	s.now = next
+	s.log.Error("reload refused, nothing changed", "problems", len(problems.List))
 }
