@@ -182,7 +182,8 @@ func (d *commitDone) Committed(err error) {
 }
 
 // refused ends the connection whose session could not be committed. A session that
-// is gone, or another's, is nothing that a publisher was promised.
+// is gone, or another's, is nothing that a publisher was promised, unless it is the
+// publisher's own: its received identifiers are.
 func (d *commitDone) refused(err error) {
 	gone := errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrNotFound)
 	if !gone {
@@ -193,7 +194,7 @@ func (d *commitDone) refused(err error) {
 	}
 	switch {
 	case d.pend == nil:
-	case gone && d.c != nil:
+	case gone && d.c != nil && d.c != d.pend.from:
 		d.pend.done()
 	default:
 		d.pend.fail()

@@ -28,6 +28,7 @@ type Pending struct {
 	Ready bool // guarded by the Acker
 
 	owner  Acker
+	from   *Client // the publisher
 	left   atomic.Int32
 	failed atomic.Bool
 }
