@@ -149,6 +149,7 @@ func (p *pager) read(c *Client) {
 		}
 		return
 	}
+	c.page.hungry.Store(false) // there may be more at once, without another commit
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sess.Paged(&c.out, t, entries)
