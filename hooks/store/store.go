@@ -101,7 +101,7 @@ type Op struct {
 	Entry   Entry
 	Session *Session
 	Sub     *Subscription
-	Msg     *message.Message // KindRetained, KindDelayed, KindGroupEntry
+	Msg     *message.Message // KindRetained, KindDelayed, KindGroupEntry; KindReceived until it is routed
 	At      int64            // KindDelayed: Unix nanoseconds
 	Cursor  *Cursor          // KindCursor
 }
@@ -120,6 +120,12 @@ type Batch struct {
 	Epoch  message.Epoch
 	Ops    []Op
 	Queue  Queue // the session's queue after Ops
+	// Box is the mailbox that the node's own records belong to, and At the place in the
+	// client's mailbox's inbox that everything up to is in the client's records with this
+	// batch. Both are for stores that several instances share; empty is the own mailbox
+	// and nothing.
+	Box message.MailboxID
+	At  message.Position
 	// Linger says that every entry in Ops is likely to be acknowledged soon: the
 	// store may wait a moment, and never writes an entry that is deleted meanwhile.
 	Linger bool
@@ -131,8 +137,18 @@ type Image struct {
 	Subs     []Subscription
 	Entries  []StoredEntry // by Seq; a store that pages has only those whose delivery has begun
 	Received []message.PacketID
+	Unrouted []Unrouted
 	Cursors  []Cursor
 	Queue    Queue
+	At       message.Position // of the last batch that had one; 0 in a mailbox it was moved to
+}
+
+// Unrouted is a received QoS 2 message of which it is not known whether all its
+// subscribers have it: a KindReceived operation with a Msg that no later one without
+// followed.
+type Unrouted struct {
+	ID  message.PacketID
+	Msg *message.Message
 }
 
 // StoredEntry is an entry with its state.

@@ -1,0 +1,83 @@
+package bridge
+
+import (
+	"encoding/base64"
+	"strconv"
+
+	"github.com/skeinmq/skein/broker/message"
+)
+
+// keys names every key in Redis. Those with one hash tag are in one slot, and a step
+// touches one slot only. Names from clients appear as base64url alone.
+//
+//	{r}        what all instances share
+//	  {r}:meta      hash    format, identity, position of the last route change ("pos")
+//	  {r}:leases    hash    mailbox → "owner epoch generation deadline", deadline in ms of Redis' clock, 0 is released
+//	  {r}:reports   hash    mailbox → position that its process has applied
+//	  {r}:routes    stream  route changes, entry N-0 is position N
+//	  {r}:set:BOX   hash    the mailbox's filters → members online ("" for what is no shared group)
+//	{mBOX}     one mailbox
+//	  {mBOX}:inbox    stream  what is to be delivered there, entry N-0 is position N
+//	  {mBOX}:meta     hash    epoch, position of the last entry ("pos"), batch ("n"), "s:SENDER" → its last batch number
+//	  {mBOX}:sessions set     client ids (as they are) of sessions that live there or are on their way
+//	  {mBOX}:delayed  hash    number → delayed message
+//	  {mBOX}:groups   hash    "number group" → message that waits for a member
+//	{sID}      one session, ID = base64url of the client id
+//	  {sID}:s   hash    head and owner: see record.go
+//	  {sID}:f   hash    filter → subscription
+//	  {sID}:q   stream  queued and in-flight messages, entry SEQ-0
+//	  {sID}:w   hash    SEQ → packet identifier and phase of what is in flight
+//	  {sID}:r   hash    received QoS 2 packet identifier → message id, and the message until it is routed
+//	  {sID}:c   hash    filter → walk through the retained messages
+//	  {sID}:k   zset    ids of QoS 2 messages that the session knows, by Unix seconds
+//	{tN}       a shard of the retained messages
+//	  {tN}:h    hash    topic → message
+//	  {tN}:log  stream  changes, entry N-0
+//	{xFILTER}  an $exclusive filter, base64url
+//	  {xFILTER}:x string  client id of the holder
+//	channels: {mBOX}:sig (QoS 0, answers, probes), {r}:sig (reports)
+type keys struct{ prefix string }
+
+func (k keys) meta() string                   { return k.prefix + "{r}:meta" }
+func (k keys) leases() string                 { return k.prefix + "{r}:leases" }
+func (k keys) reports() string                { return k.prefix + "{r}:reports" }
+func (k keys) routes() string                 { return k.prefix + "{r}:routes" }
+func (k keys) signals() string                { return k.prefix + "{r}:sig" }
+func (k keys) set(b message.MailboxID) string { return k.prefix + "{r}:set:" + string(b) }
+
+// Parts of a mailbox's keys.
+const (
+	boxInbox    = "inbox"
+	boxMeta     = "meta"
+	boxSessions = "sessions"
+	boxDelayed  = "delayed"
+	boxGroups   = "groups"
+	boxSignal   = "sig"
+)
+
+func (k keys) box(b message.MailboxID, part string) string {
+	return k.prefix + "{m" + string(b) + "}:" + part
+}
+
+// Parts of a session's keys.
+const (
+	sessionHead     = "s"
+	sessionFilters  = "f"
+	sessionQueue    = "q"
+	sessionWindow   = "w"
+	sessionReceived = "r"
+	sessionCursors  = "c"
+	sessionKnown    = "k"
+)
+
+func (k keys) session(id message.ClientID) string {
+	return k.prefix + "{s" + base64.RawURLEncoding.EncodeToString([]byte(id)) + "}:"
+}
+
+func (k keys) shard(n int, part string) string {
+	return k.prefix + "{t" + strconv.Itoa(n) + "}:" + part
+}
+
+func (k keys) exclusive(filter string) string {
+	return k.prefix + "{x" + base64.RawURLEncoding.EncodeToString([]byte(filter)) + "}:x"
+}

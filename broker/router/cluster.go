@@ -1,0 +1,95 @@
+package router
+
+import (
+	"context"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// Cluster is what the router asks of the other instances that share its store. Without
+// any, alone stands in.
+type Cluster interface {
+	Forwarder
+	Announcer
+	Claimer
+	Holder
+}
+
+// Forwarder takes messages to other mailboxes.
+type Forwarder interface {
+	// Append hands a bundle over for another mailbox's inbox; it is encoded before the
+	// call returns. Bundles for one mailbox keep their order. done is told nil when the
+	// bundle is in the inbox, or an error when it never will be.
+	Append(to message.MailboxID, b *message.Bundle, done store.Committed)
+	// Loose is Append for QoS 0: it may be lost, and nobody is told.
+	Loose(to message.MailboxID, b *message.Bundle)
+	// Confirm tells done nil once what was routed by the table at matched may be
+	// acknowledged: the lease was this process's own after all of it was stored. An
+	// error means that it must not be.
+	Confirm(matched message.Position, done store.Committed)
+	// CaughtUp waits until the inbox has been consumed to the end that it has now.
+	CaughtUp(ctx context.Context) error
+}
+
+// Announcer tells the other instances what a mailbox subscribes to. Keys are topic
+// filters, and "$share/group/filter" for shared groups; they are counted, so that a
+// mailbox's last Leave of a key removes it.
+type Announcer interface {
+	// Join adds keys. done is told nil once every live instance routes by them.
+	Join(box message.MailboxID, keys []string, done store.Committed)
+	Leave(box message.MailboxID, keys []string)
+	// Online says how many members of a shared group are connected in a mailbox.
+	Online(box message.MailboxID, key string, n int)
+	// Latest waits until every retained message that was set before the call, anywhere,
+	// has been handed to Inbox.Retained.
+	Latest(ctx context.Context) error
+}
+
+// Claimer brings sessions here.
+type Claimer interface {
+	// Claim makes this process the owner of a client id, wherever its session is. expect
+	// is called, at most once, with the head and subscriptions of a session that is on
+	// its way: from then on the router keeps what comes for it (see Client.coming). It
+	// answers where the session is.
+	Claim(ctx context.Context, id message.ClientID, expect func(*store.Head)) (Claim, error)
+	// Release takes back a claim that no session came of.
+	Release(id message.ClientID)
+}
+
+// Claim is the answer to one.
+type Claim struct {
+	// Found says that there is a session. It lives in Box; a session that Moved was
+	// brought here from another process.
+	Found, Moved bool
+	Box          message.MailboxID
+	Since        message.Position // what was matched before came through the old mailbox
+	Overlap      []message.ID     // what was matched later but came through it, too
+}
+
+// Holder keeps who holds an $exclusive filter, over all instances.
+type Holder interface {
+	// Hold makes id the holder of filter and reports false if another client is.
+	Hold(ctx context.Context, filter string, id message.ClientID) (bool, error)
+	// Let gives the filter free if id holds it.
+	Let(filter string, id message.ClientID)
+}
+
+// alone is a cluster of one: nothing is forwarded and nobody has to be asked.
+type alone struct{}
+
+func (alone) Append(_ message.MailboxID, _ *message.Bundle, done store.Committed) { done.Committed(nil) }
+func (alone) Loose(message.MailboxID, *message.Bundle)                            {}
+func (alone) Confirm(_ message.Position, done store.Committed)                    { done.Committed(nil) }
+func (alone) CaughtUp(context.Context) error                                      { return nil }
+func (alone) Join(_ message.MailboxID, _ []string, done store.Committed)          { done.Committed(nil) }
+func (alone) Leave(message.MailboxID, []string)                                   {}
+func (alone) Online(message.MailboxID, string, int)                               {}
+func (alone) Latest(context.Context) error                                        { return nil }
+func (alone) Release(message.ClientID)                                            {}
+func (alone) Let(string, message.ClientID)                                        {}
+
+func (alone) Claim(context.Context, message.ClientID, func(*store.Head)) (Claim, error) {
+	return Claim{}, nil
+}
+func (alone) Hold(context.Context, string, message.ClientID) (bool, error) { return true, nil }
