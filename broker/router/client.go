@@ -47,6 +47,7 @@ type rare struct {
 	cursors []*cursor // walks through the retained messages, in the order of their SUBSCRIBEs
 	members []*member // of shared groups
 	leaving *Link     // a connection that Disconnect has not finished with
+	box     *box      // that the session lives in; nil is the own one
 }
 
 var nothingRare = &rare{}
@@ -69,7 +70,7 @@ func (c *Client) makeRareLocked() *rare {
 
 // tidyRareLocked lets go of it when there is nothing in it.
 func (c *Client) tidyRareLocked() {
-	if h := c.rare; h != nil && len(h.cursors)+len(h.members) == 0 && h.leaving == nil {
+	if h := c.rare; h != nil && len(h.cursors)+len(h.members) == 0 && h.leaving == nil && h.box == nil {
 		c.rare = nil
 	}
 }

@@ -78,16 +78,18 @@ type Holder interface {
 // alone is a cluster of one: nothing is forwarded and nobody has to be asked.
 type alone struct{}
 
-func (alone) Append(_ message.MailboxID, _ *message.Bundle, done store.Committed) { done.Committed(nil) }
-func (alone) Loose(message.MailboxID, *message.Bundle)                            {}
-func (alone) Confirm(_ message.Position, done store.Committed)                    { done.Committed(nil) }
-func (alone) CaughtUp(context.Context) error                                      { return nil }
-func (alone) Join(_ message.MailboxID, _ []string, done store.Committed)          { done.Committed(nil) }
-func (alone) Leave(message.MailboxID, []string)                                   {}
-func (alone) Online(message.MailboxID, string, int)                               {}
-func (alone) Latest(context.Context) error                                        { return nil }
-func (alone) Release(message.ClientID)                                            {}
-func (alone) Let(string, message.ClientID)                                        {}
+func (alone) Append(_ message.MailboxID, _ *message.Bundle, done store.Committed) {
+	done.Committed(nil)
+}
+func (alone) Loose(message.MailboxID, *message.Bundle)                   {}
+func (alone) Confirm(_ message.Position, done store.Committed)           { done.Committed(nil) }
+func (alone) CaughtUp(context.Context) error                             { return nil }
+func (alone) Join(_ message.MailboxID, _ []string, done store.Committed) { done.Committed(nil) }
+func (alone) Leave(message.MailboxID, []string)                          {}
+func (alone) Online(message.MailboxID, string, int)                      {}
+func (alone) Latest(context.Context) error                               { return nil }
+func (alone) Release(message.ClientID)                                   {}
+func (alone) Let(string, message.ClientID)                               {}
 
 func (alone) Claim(context.Context, message.ClientID, func(*store.Head)) (Claim, error) {
 	return Claim{}, nil

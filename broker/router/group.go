@@ -53,6 +53,7 @@ type member struct {
 // pull as their windows allow. It ends with its last member.
 type Group struct {
 	r   *Router
+	box *box
 	key groupKey
 
 	mu      sync.Mutex
@@ -71,13 +72,14 @@ func (r *Router) joinLocked(c *Client, s *subscription) {
 			return
 		}
 	}
-	r.groups.mu.Lock()
-	defer r.groups.mu.Unlock()
-	g := r.groups.byKey[key]
+	b := c.boxLocked()
+	b.groups.mu.Lock()
+	defer b.groups.mu.Unlock()
+	g := b.groups.byKey[key]
 	fresh := g == nil
 	if fresh {
-		g = &Group{r: r, key: key}
-		r.groups.byKey[key] = g
+		g = &Group{r: r, box: b, key: key}
+		b.groups.byKey[key] = g
 		r.stats.SharedGroups.Inc()
 	}
 	m := &member{g: g, c: c, sub: s.sub()}
@@ -87,7 +89,7 @@ func (r *Router) joinLocked(c *Client, s *subscription) {
 	g.members = append(g.members[:len(g.members):len(g.members)], m)
 	g.mu.Unlock()
 	if fresh { // it can be found when it has its member
-		r.shared.Subscribe(key.filter, g, struct{}{})
+		b.shared.Subscribe(key.filter, g, struct{}{})
 	}
 }
 
@@ -103,7 +105,8 @@ func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 	m := has.members[i]
 	has.members = slices.Delete(has.members, i, i+1)
 	g := m.g
-	r.groups.mu.Lock()
+	b := g.box
+	b.groups.mu.Lock()
 	g.mu.Lock()
 	j := slices.Index(g.members, m)
 	g.members = slices.Concat(g.members[:j], g.members[j+1:])
@@ -112,15 +115,15 @@ func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 	}
 	last := len(g.members) == 0
 	if last {
-		delete(r.groups.byKey, key)
+		delete(b.groups.byKey, key)
 		r.stats.SharedGroups.Dec()
 		g.dropAllLocked()
 	}
 	g.mu.Unlock()
 	if last {
-		r.shared.Unsubscribe(key.filter, g)
+		b.shared.Unsubscribe(key.filter, g)
 	}
-	r.groups.mu.Unlock()
+	b.groups.mu.Unlock()
 	return c.giveBackLocked(func(o *member) bool { return o == m })
 }
 

@@ -176,7 +176,7 @@ func (r *Router) restoreGroups(ctx context.Context) error {
 	taken := map[*Group]map[message.ID]bool{}
 	return r.store.GroupEntries(ctx, func(name string, seq uint64, m *message.Message) bool {
 		group, filter, _ := strings.Cut(name, "/")
-		g := r.groups.byKey[groupKey{group, topic.Filter(filter)}]
+		g := r.own.groups.byKey[groupKey{group, topic.Filter(filter)}]
 		if g == nil { // its last member left
 			r.commitNode(store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: name, Seq: seq}, nil)
 			return true

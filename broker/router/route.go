@@ -73,7 +73,7 @@ func (p *Publisher) newRoute(name []byte) *route {
 }
 
 func (p *Publisher) makeRoute(name string) *route {
-	rt := &route{name: name, dollar: name[0] == '$', subs: p.r.subs.Watch(name), shared: p.r.shared.Watch(name)}
+	rt := &route{name: name, dollar: name[0] == '$', subs: p.r.own.subs.Watch(name), shared: p.r.own.shared.Watch(name)}
 	p.judge(rt)
 	p.match(rt)
 	return rt
@@ -122,8 +122,8 @@ func (p *Publisher) match(rt *route) {
 	rt.subsSeen, rt.sharedSeen = rt.subs.Version(), rt.shared.Version()
 	clear(rt.targets)
 	clear(rt.groups)
-	rt.targets = p.r.readable(rt.name, p.r.match(rt.name, p.c, rt.targets[:0]))
-	rt.groups = p.r.matchGroups(rt.name, rt.groups[:0])
+	rt.targets = p.r.readable(rt.name, p.r.own.match(rt.name, p.c, rt.targets[:0]))
+	rt.groups = p.r.own.matchGroups(rt.name, rt.groups[:0])
 }
 
 // readable keeps the targets that may read a topic.
@@ -143,8 +143,8 @@ func (r *Router) readable(name string, list []target) []target {
 	return kept
 }
 
-func (r *Router) matchGroups(name string, list []*Group) []*Group {
-	r.shared.Match(name, func(_ topic.Filter, g *Group, _ *struct{}) { list = append(list, g) })
+func (b *box) matchGroups(name string, list []*Group) []*Group {
+	b.shared.Match(name, func(_ topic.Filter, g *Group, _ *struct{}) { list = append(list, g) })
 	return list
 }
 
@@ -160,9 +160,9 @@ type matcher struct {
 
 // match lists the sessions that subscribed to name. from is the publisher: its No
 // Local subscriptions do not count [MQTT-3.8.3-3].
-func (r *Router) match(name string, from *Client, list []target) []target {
+func (b *box) match(name string, from *Client, list []target) []target {
 	m := matcher{from: from, list: list}
-	r.subs.Match(name, m.add)
+	b.subs.Match(name, m.add)
 	return m.list
 }
 

@@ -72,11 +72,9 @@ type Router struct {
 	now   func() time.Time
 	set   atomic.Pointer[Settings]
 
-	subs   *topic.Tree[*Client, Sub]
-	shared *topic.Tree[*Group, struct{}]
-	reg    registry
+	own *box
+	reg registry
 
-	groups    groups
 	retained  *retained
 	delayed   delayed
 	exclusive exclusive
@@ -96,11 +94,10 @@ type Router struct {
 func New(o Options) *Router {
 	r := &Router{
 		log: o.Log, hooks: o.Hooks, has: o.Hooks.Has(), store: o.Store, stats: o.Stats, due: o.Due, now: o.Now,
-		subs: topic.New[*Client, Sub](), shared: topic.New[*Group, struct{}](), run: rand.Uint64(),
+		own: newBox(""), run: rand.Uint64(),
 	}
 	r.set.Store(&o.Settings)
 	r.reg.init()
-	r.groups.byKey = map[groupKey]*Group{}
 	r.retained = newRetained(r)
 	r.delayed.items = map[uint64]*due.Item{}
 	r.exclusive.holders = map[topic.Filter]*Client{}

@@ -146,7 +146,7 @@ func (r *Router) Inject(m *message.Message) byte {
 		return code
 	}
 	from := r.reg.get(m.Publisher) // its No Local holds for what it had delayed, too
-	targets := r.readable(m.Topic, r.match(m.Topic, from, nil))
-	r.route(m, targets, r.matchGroups(m.Topic, nil), nil)
+	targets := r.readable(m.Topic, r.own.match(m.Topic, from, nil))
+	r.route(m, targets, r.own.matchGroups(m.Topic, nil), nil)
 	return codeSuccess
 }

@@ -130,7 +130,7 @@ func (c *Client) enterLocked(s *subscription) {
 	if s.parsed.Group != "" {
 		r.joinLocked(c, s)
 	} else {
-		r.subs.Subscribe(s.parsed.Filter, c, s.sub())
+		c.boxLocked().subs.Subscribe(s.parsed.Filter, c, s.sub())
 	}
 	if !known {
 		r.stats.Subscriptions.Inc()
@@ -153,7 +153,7 @@ func (c *Client) removeLocked(s *subscription) (woken []*Group) {
 		woken = r.leaveLocked(c, s)
 	} else if !c.otherSpellingLocked(s) {
 		c.stopWalkLocked(s.parsed.Filter)
-		r.subs.Unsubscribe(s.parsed.Filter, c)
+		c.boxLocked().subs.Unsubscribe(s.parsed.Filter, c)
 	}
 	if s.parsed.Exclusive {
 		r.exclusive.release(s.parsed.Filter, c)
@@ -175,7 +175,7 @@ func (c *Client) otherSpellingLocked(s *subscription) bool {
 	if o == nil {
 		return false
 	}
-	c.r.subs.Subscribe(o.parsed.Filter, c, o.sub())
+	c.boxLocked().subs.Subscribe(o.parsed.Filter, c, o.sub())
 	return true
 }
 

@@ -1,0 +1,53 @@
+package router
+
+import (
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/topic"
+)
+
+// box is a mailbox: sessions and shared groups that get what is published for it. A
+// node alone has one. In a cluster it may have adopted others: what is published for
+// those goes through their inbox, also when it was published here.
+type box struct {
+	id      message.MailboxID // empty for the node's own
+	subs    *topic.Tree[*Client, Sub]
+	shared  *topic.Tree[*Group, struct{}]
+	groups  groups
+	replays message.Position // where the inbox ended when the box was adopted: up to there things may come again
+}
+
+func newBox(id message.MailboxID) *box {
+	b := &box{id: id, subs: topic.New[*Client, Sub](), shared: topic.New[*Group, struct{}]()}
+	b.groups.byKey = map[groupKey]*Group{}
+	return b
+}
+
+// boxLocked is the mailbox that the session lives in.
+func (c *Client) boxLocked() *box {
+	if c.rare != nil && c.rare.box != nil {
+		return c.rare.box
+	}
+	return c.r.own
+}
+
+// settleLocked makes b the session's mailbox. It must have no subscriptions.
+func (c *Client) settleLocked(b *box) {
+	if b == c.r.own {
+		b = nil
+	}
+	if b == nil && c.rare == nil {
+		return
+	}
+	c.makeRareLocked().box = b
+	c.tidyRareLocked()
+}
+
+// announcement is the key of a subscription in the routes of the cluster.
+func (s *subscription) announcement() string {
+	if s.parsed.Group != "" {
+		return sharePrefix + s.parsed.Group + "/" + string(s.parsed.Filter)
+	}
+	return string(s.parsed.Filter)
+}
+
+const sharePrefix = "$share/"
