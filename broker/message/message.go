@@ -66,6 +66,20 @@ func (m *Message) Remaining(now int64) uint32 {
 	return uint32((d + int64(time.Second) - 1) / int64(time.Second))
 }
 
+// ReceiptProperty is the user property of a PUBLISH whose publisher wants to be told what
+// became of the message: its value is the topic to tell it to.
+const ReceiptProperty = "skein-receipt"
+
+// ReceiptTopic is where to tell what becomes of the message, or empty. A message whose ID
+// has no Seq is told of no more: it is a copy, kept as a retained message.
+func (m *Message) ReceiptTopic() string {
+	if len(m.Props) == 0 || m.ID.Seq == 0 {
+		return ""
+	}
+	topic, _ := UserProperty(m.Props, ReceiptProperty)
+	return topic
+}
+
 // Size is what the message counts towards byte limits: topic, properties and payload.
 func (m *Message) Size() int { return len(m.Topic) + len(m.Props) + len(m.Payload) }
 

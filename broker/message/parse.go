@@ -20,6 +20,8 @@ type Publish struct {
 	Dup         bool
 	HasExpiry   bool
 	HasResponse bool
+	// Receipt is set when Props has a user property ReceiptProperty.
+	Receipt bool
 	// OneHop is set when Props holds an alias or an expiry, which are not forwarded.
 	OneHop bool
 }
@@ -124,6 +126,7 @@ func (p *Publish) prop(id byte, v []byte) error {
 		if !ValidUTF8(v[2:k]) || !ValidUTF8(v[k+2:]) {
 			return errUTF8
 		}
+		p.Receipt = p.Receipt || string(v[2:k]) == ReceiptProperty
 	}
 	return nil
 }

@@ -245,6 +245,7 @@ func (c *Client) droppedEntry(e *session.Entry, why session.Drop) {
 		session.DropTooLarge: stats.DropTooLarge, session.DropRefused: stats.DropRefused,
 	}[why]
 	c.dropLocked(reason, 1)
+	c.ackedEntry(e)
 	if e.Msg != nil {
 		c.r.events.dropped(c.hook, e.Msg)
 	}

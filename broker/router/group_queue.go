@@ -162,7 +162,7 @@ func (mb *member) pullLocked(w waiting, now int64) {
 	c.sess.Push(&c.out, e, now)
 }
 
-// ackedEntry is the session's report of an acknowledged entry of a group.
+// ackedEntry takes the record away of an entry of a group that was delivered or dropped.
 func (c *Client) ackedEntry(e *session.Entry) {
 	if mb, seq := sourceOf(e); seq != 0 {
 		mb.g.forget(waiting{seq: seq})

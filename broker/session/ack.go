@@ -107,10 +107,10 @@ func (s *Session) release(o *Output, sl *slot) {
 func (s *Session) finish(o *Output, sl *slot, code byte) {
 	s.forget(o, &sl.entry)
 	if code >= firstFailure && sl.phase == store.Sent {
+		o.Code = code
 		o.dropped(&sl.entry, DropRefused)
-	}
-	if sl.entry.Source != nil && o.Acked != nil {
-		o.Acked(&sl.entry)
+	} else {
+		o.acked(&sl.entry)
 	}
 	s.win.free(sl)
 }

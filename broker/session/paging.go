@@ -92,7 +92,9 @@ func (s *Session) unload() {
 // out is committed. They go with every batch.
 func (s *Session) Figures() store.Queue {
 	r := s.rest
-	return store.Queue{Messages: s.queue.n + r.messages + r.fresh.n, Bytes: s.queue.bytes + r.bytes + r.fresh.bytes, Last: s.seq}
+	return store.Queue{
+		Messages: s.queue.n + r.messages + r.fresh.n, Bytes: s.queue.bytes + r.bytes + r.fresh.bytes, Last: s.seq, Asking: s.asking,
+	}
 }
 
 // WantsPage reports whether a page is to be read from the store: the client is

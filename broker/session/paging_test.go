@@ -68,7 +68,7 @@ func TestPages(t *testing.T) {
 		s.put(n, byte(1+n%2))
 	}
 	s.wants("none") // offline
-	s.want("figures", fmt.Sprint(s.Figures()), "{20 100 20}")
+	s.want("figures", fmt.Sprint(s.Figures()), "{20 100 20 0}")
 	s.commit()
 	s.Connected(s, 3)
 	s.want("nothing yet", s.sent(), "")
@@ -97,7 +97,7 @@ func TestPages(t *testing.T) {
 	if n := strings.Count(got, "P"); n != 18 || !s.Ready(1) {
 		t.Errorf("%d came: %s", n, got)
 	}
-	s.want("figures", fmt.Sprint(s.Figures()), "{0 0 21}")
+	s.want("figures", fmt.Sprint(s.Figures()), "{0 0 21 0}")
 }
 
 // A page that was read before something happened is taken only if it still is
@@ -200,7 +200,7 @@ func TestOverflowOfAPagedQueue(t *testing.T) {
 		t.Error("the page stays in memory")
 	}
 	s.want("records", s.ops(), "-entry 3")
-	s.want("figures", fmt.Sprint(s.Figures()), "{4 20 7}")
+	s.want("figures", fmt.Sprint(s.Figures()), "{4 20 7 0}")
 
 	for _, rule := range []Overflow{DropNewest, Disconnect} {
 		l.Overflow = rule
@@ -245,7 +245,7 @@ func TestRestoreInTwoSteps(t *testing.T) {
 	}
 	s.put(8, 1)
 	s.put(9, 0)
-	s.want("records", fmt.Sprint(len(s.out.Ops), s.Figures()), "1 {3 15 9}")
+	s.want("records", fmt.Sprint(len(s.out.Ops), s.Figures()), "1 {3 15 9 0}")
 	s.commit()
 	s.Load(&store.Image{
 		Entries:  []store.StoredEntry{stored(3, 2, 5, store.Released), stored(4, 1, 9, store.Sent), stored(5, 1, 0, store.Queued), stored(7, 1, 9, store.Sent)},
@@ -271,10 +271,10 @@ func TestFiguresOfNothing(t *testing.T) {
 	s.page(p)
 	s.put(8, 1)
 	s.Nothing(p) // it may be the new one that is not committed
-	s.want("figures", fmt.Sprint(s.Figures()), "{4 20 8}")
+	s.want("figures", fmt.Sprint(s.Figures()), "{4 20 8 0}")
 	s.Nothing(s.wants("3 after 0"))
 	s.want("the newest is in memory", s.sent(), "P1 8@1")
-	s.want("figures", fmt.Sprint(s.Figures()), "{0 0 8}")
+	s.want("figures", fmt.Sprint(s.Figures()), "{0 0 8 0}")
 	if !s.Ready(1) {
 		t.Error("not drained")
 	}
@@ -307,7 +307,7 @@ func TestRestoreOfAnImageWithFigures(t *testing.T) {
 			s := newShelf(t, c.l)
 			s.Session = Restore(&c.img, c.l)
 			s.entries = []store.Entry{entries[1].Entry, entries[2].Entry}
-			s.want("figures", fmt.Sprint(s.Figures()), "{2 10 3}")
+			s.want("figures", fmt.Sprint(s.Figures()), "{2 10 3 0}")
 			if s.queue.n != c.inMemory {
 				t.Errorf("%d in memory, want %d", s.queue.n, c.inMemory)
 			}

@@ -14,10 +14,10 @@ func Restore(img *store.Image, l Limits) *Session {
 	if !whole {
 		q = img.Queue
 	}
-	q.Last = max(q.Last, img.Queue.Last)
+	q.Last, q.Asking = max(q.Last, img.Queue.Last), img.Queue.Asking
 	s := New(true, l)
 	if whole && !s.pages() {
-		s.seq = q.Last
+		s.seq, s.asking = q.Last, q.Asking
 		for i := range img.Entries {
 			if e := &img.Entries[i]; e.State.Phase == store.Queued && e.QoS > 0 {
 				s.queue.push(Entry{Entry: e.Entry})
@@ -48,7 +48,7 @@ func queued(img *store.Image) (q store.Queue) {
 // may be enqueued and pages taken over, and it must not be connected.
 func RestoreHead(q store.Queue, l Limits) *Session {
 	s := New(true, l)
-	s.seq = q.Last
+	s.seq, s.asking = q.Last, q.Asking
 	if q.Messages > 0 {
 		if !s.pages() {
 			s.limits.PageMessages, s.limits.PageBytes = anyPageMessages, anyPageBytes

@@ -83,7 +83,9 @@ func (s *Session) sendQoS0(o *Output, e *Entry, now int64) {
 	var ok bool
 	if o.Now, ok = s.enc.AppendPublish(o.Now, e, 0, false, now); !ok {
 		o.dropped(e, DropTooLarge)
+		return
 	}
+	o.acked(e)
 }
 
 // begin marks a slot as sent on this connection.
@@ -152,6 +154,7 @@ func (s *Session) tooLarge(o *Output, sl *slot) {
 	o.dropped(&sl.entry, DropTooLarge)
 	sl.entry.Source = nil // it has been told
 	if sl.entry.QoS == 2 {
+		s.strip(o, sl)
 		s.release(o, sl)
 		return
 	}

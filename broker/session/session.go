@@ -56,8 +56,18 @@ type Output struct {
 	// Dropped is called once for each entry that ends undelivered. The entry is
 	// valid during the call; its Msg is nil if Assign sent it. It must not call back.
 	Dropped func(*Entry, Drop)
-	// Acked is called for each entry with a Source that its client acknowledged.
+	// Code is the client's answer during Dropped with DropRefused.
+	Code byte
+	// Acked is called for each entry with a Source, or with properties in its message,
+	// that its client acknowledged or, at QoS 0, that was sent. The entry is valid during
+	// the call, which must not call back.
 	Acked func(*Entry)
+}
+
+func (o *Output) acked(e *Entry) {
+	if o.Acked != nil && (e.Source != nil || e.Msg != nil && len(e.Msg.Props) > 0) {
+		o.Acked(e)
+	}
 }
 
 func (o *Output) dropped(e *Entry, why Drop) {
@@ -88,6 +98,7 @@ type Session struct {
 	enc        Encoder            // nil while offline
 	seq        uint64
 	after      uint64 // with pages: Seq of the last entry that is in the queue or has left it
+	asking     int    // entries of QoS 1 and 2 whose publisher wants to know what became of them
 	max        int    // window of the connection
 	persistent bool
 	settled    bool // every record that was given out is known to be committed
@@ -205,6 +216,7 @@ func (s *Session) record(o *Output, op store.Op) {
 // process, and must not come twice.
 func (s *Session) keep(o *Output, e *Entry) {
 	if e.QoS > 0 {
+		s.asks(e, 1)
 		s.record(o, store.Op{Kind: store.KindEntry, Seq: e.Seq, Entry: e.Entry})
 	}
 }
@@ -212,6 +224,7 @@ func (s *Session) keep(o *Output, e *Entry) {
 // forget removes an entry's record.
 func (s *Session) forget(o *Output, e *Entry) {
 	if e.QoS > 0 {
+		s.asks(e, -1)
 		s.record(o, store.Op{Kind: store.KindEntry, Delete: true, Seq: e.Seq})
 	}
 }

@@ -23,8 +23,8 @@ func (b *Batch) Check() error {
 		default:
 			return fmt.Errorf("store: operation %d has unknown kind %d", i, op.Kind)
 		}
-		takenOver := op.Kind == KindGroupEntry && op.Delete
-		if ofNode != (b.Client == "") && !takenOver {
+		joins := op.Kind == KindGroupEntry && op.Delete || op.Kind == KindDelayed && !op.Delete
+		if ofNode != (b.Client == "") && (!ofNode || !joins) {
 			return fmt.Errorf("store: operation %d of kind %d is of another owner", i, op.Kind)
 		}
 		if lacks && !op.Delete {

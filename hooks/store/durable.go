@@ -13,6 +13,7 @@ type Queue struct {
 	Messages int
 	Bytes    int64  // by message.Size
 	Last     uint64 // the highest Seq the session ever gave
+	Asking   int    // entries, those in flight too, whose publisher wants to know what becomes of them
 }
 
 // Head is what is known of a session without its queue.

@@ -25,7 +25,10 @@ const (
 	KindState                        // State of the entry Seq
 	KindReceived                     // received QoS 2 packet identifier
 	KindRetained                     // retained message, by topic
-	KindDelayed                      // message that is published when due, by Seq
+	// KindDelayed is a message that is published when due, by Seq. Writing it may be part of
+	// a client's batch: what becomes of an entry is told in a message that is there when the
+	// entry is not. It is a record of the node all the same, and stays when the session ends.
+	KindDelayed
 	// KindGroupEntry is a message that waits in a shared group, by Filter
 	// ("group/filter") and Seq. Deleting it may be part of a client's batch: that of
 	// the member that takes the message over.

@@ -48,7 +48,8 @@
 //	A                     numbers given out: limits of n and of bodies
 //	C client              n
 //	S n 0                 head of the session: identity, epoch, expiry, will
-//	S n 1                 figures: store.Queue, epoch, the lane (see below)
+//	S n 1                 figures: store.Queue, epoch, the lane (see below); of version 2
+//	                      when publishers want to know of entries, which ends with how many
 //	S n 2 filter          subscription
 //	S n 3 filter          cursor through the retained messages
 //	Q n seq               entry with its message, or with the number of its body

@@ -43,7 +43,7 @@ func (c *committer) emit() {
 		t := s.t
 		switch {
 		case !s.has:
-		case t.hard || t.queue.Messages != s.queue.Messages || t.queue.Bytes != s.queue.Bytes:
+		case t.hard || t.queue.Messages != s.queue.Messages || t.queue.Bytes != s.queue.Bytes || t.queue.Asking != s.queue.Asking:
 			c.putFigures(s)
 		case t.queue != s.queue:
 			s.dirty = true // only the highest Seq, of an entry that is gone

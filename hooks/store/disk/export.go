@@ -89,6 +89,7 @@ type sessionLine struct {
 	Messages  int       `json:"queued"`
 	Bytes     int64     `json:"queued_bytes,string"`
 	Last      uint64    `json:"last_seq,string"`
+	Asking    int       `json:"asking,omitempty"` // entries whose publisher wants to know
 }
 
 type willLine struct {
@@ -153,7 +154,7 @@ func (l *subLine) sub() store.Subscription {
 func exportSession(s *store.Session, f *figures) *sessionLine {
 	l := &sessionLine{
 		Client: jsonText(s.ID), User: jsonText(s.User), HasUser: s.HasUser, Epoch: uint64(s.Epoch), Fence: uint64(f.epoch), Version: s.Version,
-		Expiry: s.Expiry, ExpiresAt: s.ExpiresAt, Messages: f.queue.Messages, Bytes: f.queue.Bytes, Last: f.queue.Last,
+		Expiry: s.Expiry, ExpiresAt: s.ExpiresAt, Messages: f.queue.Messages, Bytes: f.queue.Bytes, Last: f.queue.Last, Asking: f.queue.Asking,
 	}
 	if w := s.Will; w != nil {
 		l.Will = &willLine{Message: exportMessage(w.Message), Delay: w.Delay, At: w.At, Expiry: w.Expiry, HasExp: w.HasExp}

@@ -33,7 +33,10 @@ func values() map[string][]byte {
 	sub := store.Subscription{Filter: "$share/g/a/+", ID: 268435455, QoS: 2, RetainHandling: 2, NoLocal: true, RetainAsPub: true}
 	entry := &store.Entry{Msg: rich(), SubIDs: []uint32{1, 268435455}, Seq: 9, QoS: 2, Retain: true}
 	f := &figures{queue: store.Queue{Messages: 1000, Bytes: 1 << 40, Last: 2000}, epoch: 301, lane: lane{head: 900, next: 2001, trimmed: 800, shared: 7}}
+	asking := *f
+	asking.queue.Asking = 300
 	return map[string][]byte{
+		"asking":    appendFigures(nil, &asking),
 		"message":   appendMessage(nil, rich()),
 		"session":   appendHead(nil, head),
 		"figures":   appendFigures(nil, f),
@@ -77,9 +80,11 @@ func TestGoldenValues(t *testing.T) {
 	if err != nil || e.body != 70000 || e.size != 1234 || !reflect.DeepEqual(e.SubIDs, []uint32{1, 268435455}) || e.QoS != 2 || !e.Retain {
 		t.Errorf("entry read as %+v, %v", e, err)
 	}
-	f, err := parseFigures(all["figures"])
-	if err != nil || !bytes.Equal(appendFigures(nil, &f), all["figures"]) {
-		t.Errorf("figures read as %+v, %v", f, err)
+	for _, name := range []string{"figures", "asking"} {
+		f, err := parseFigures(all[name])
+		if err != nil || !bytes.Equal(appendFigures(nil, &f), all[name]) {
+			t.Errorf("%s read as %+v, %v", name, f, err)
+		}
 	}
 }
 
@@ -89,6 +94,7 @@ func TestNewerValues(t *testing.T) {
 		"message": func(b []byte) error { _, err := new(names).message(b); return err },
 		"session": func(b []byte) error { _, err := parseHead(b); return err },
 		"figures": func(b []byte) error { _, err := parseFigures(b); return err },
+		"asking":  func(b []byte) error { _, err := parseFigures(b); return err },
 		"sub":     func(b []byte) error { _, err := parseSub(b, ""); return err },
 		"cursor":  func(b []byte) error { _, err := parseCursor(b, ""); return err },
 		"inline":  func(b []byte) error { _, err := parseEntry(b, 1); return err },
@@ -106,7 +112,7 @@ func TestNewerValues(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		newer := bytes.Clone(v)
-		newer[0]++
+		newer[0] = max(newer[0], askingVersion) + 1
 		if err := parse(newer); !errors.Is(err, ErrNewer) {
 			t.Errorf("newer %s: %v", name, err)
 		}

@@ -112,6 +112,10 @@ func (c *committer) apply(s *session, b *store.Batch) {
 	last, begins, _ := heads(ops)
 	if last >= 0 {
 		c.end(s)
+		if !begins {
+			last = len(ops) - 1
+		}
+		c.nodeOps(ops[:last+1])
 		ops = ops[last+1:]
 		if !begins {
 			return
@@ -119,6 +123,7 @@ func (c *committer) apply(s *session, b *store.Batch) {
 	}
 	if !s.has {
 		if !begins {
+			c.nodeOps(ops)
 			return
 		}
 		c.beginSession(s)
@@ -137,7 +142,7 @@ func (c *committer) apply(s *session, b *store.Batch) {
 			}
 		case store.KindState:
 			t.setState(&s.lane, op)
-		case store.KindGroupEntry: // the session takes it over
+		case store.KindGroupEntry, store.KindDelayed: // the session takes it over; what became of an entry
 			c.nodeOp(op)
 		default:
 			t.hard = true
@@ -147,6 +152,15 @@ func (c *committer) apply(s *session, b *store.Batch) {
 	if s.queue != b.Queue {
 		s.queue = b.Queue
 		c.total(s)
+	}
+}
+
+// nodeOps writes the records of the node among operations of a session that ends.
+func (c *committer) nodeOps(ops []store.Op) {
+	for i := range ops {
+		if k := ops[i].Kind; k == store.KindGroupEntry || k == store.KindDelayed {
+			c.nodeOp(&ops[i])
+		}
 	}
 }
 

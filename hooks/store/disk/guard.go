@@ -174,12 +174,15 @@ func (g *guard) admit(b *store.Batch, exists bool) error {
 }
 
 // adds is about how many bytes b adds for good, 0 if it only changes or deletes.
-// What a session needs to come back and empty its queue adds nothing.
+// What a session needs to come back and empty its queue adds nothing, and neither does
+// what is told of an entry in its place.
 func adds(b *store.Batch, exists bool) int64 {
 	n := int64(0)
+	ends := false
 	for i := range b.Ops {
 		op := &b.Ops[i]
-		if op.Delete {
+		ends = ends || op.Delete
+		if op.Delete || ends && op.Kind == store.KindDelayed {
 			continue
 		}
 		switch op.Kind {

@@ -243,7 +243,7 @@ func (i *importer) beginSession(l *sessionLine) error {
 	i.clients[message.ClientID(l.Client)] = true
 	i.numbers.sessions++
 	i.id, i.s = number(i.numbers.sessions), l.session()
-	i.figures = figures{queue: store.Queue{Messages: l.Messages, Bytes: l.Bytes, Last: l.Last}, epoch: message.Epoch(l.Fence)}
+	i.figures = figures{queue: store.Queue{Messages: l.Messages, Bytes: l.Bytes, Last: l.Last, Asking: l.Asking}, epoch: message.Epoch(l.Fence)}
 	i.key = appendClient(i.key[:0], i.s.ID)
 	i.set(i.key, appendNumber(nil, valueVersion, i.id))
 	i.key, i.val = appendPart(i.key[:0], i.id, partHead), appendHead(i.val[:0], i.s)

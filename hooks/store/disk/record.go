@@ -79,8 +79,15 @@ type figures struct {
 	lane  lane
 }
 
+// askingVersion is of figures that end with store.Queue.Asking; without, it is 0.
+const askingVersion = 2
+
 func appendFigures(dst []byte, f *figures) []byte {
-	dst = append(dst, valueVersion)
+	version := byte(valueVersion)
+	if f.queue.Asking > 0 {
+		version = askingVersion
+	}
+	dst = append(dst, version)
 	dst = binary.AppendVarint(dst, int64(f.queue.Messages))
 	dst = binary.AppendVarint(dst, f.queue.Bytes)
 	dst = binary.AppendUvarint(dst, f.queue.Last)
@@ -88,18 +95,28 @@ func appendFigures(dst []byte, f *figures) []byte {
 	dst = binary.AppendUvarint(dst, f.lane.head)
 	dst = binary.AppendUvarint(dst, f.lane.next)
 	dst = binary.AppendUvarint(dst, f.lane.trimmed)
-	return binary.AppendUvarint(dst, f.lane.shared)
+	dst = binary.AppendUvarint(dst, f.lane.shared)
+	if version == askingVersion {
+		dst = binary.AppendUvarint(dst, uint64(f.queue.Asking))
+	}
+	return dst
 }
 
 func parseFigures(b []byte) (figures, error) {
 	p := parser{b: b}
-	if err := p.version("figures"); err != nil {
+	asking := len(b) > 0 && b[0] == askingVersion
+	if asking {
+		p.b = b[1:]
+	} else if err := p.version("figures"); err != nil {
 		return figures{}, err
 	}
 	var f figures
 	f.queue = store.Queue{Messages: int(p.varint()), Bytes: p.varint(), Last: p.uvarint()}
 	f.epoch = message.Epoch(p.uvarint())
 	f.lane.head, f.lane.next, f.lane.trimmed, f.lane.shared = p.uvarint(), p.uvarint(), p.uvarint(), p.uvarint()
+	if asking {
+		f.queue.Asking = int(p.uint32() & 0x7FFFFFFF)
+	}
 	return f, p.end("figures")
 }
 

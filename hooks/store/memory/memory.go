@@ -71,7 +71,7 @@ func (s *Store) Commit(b *store.Batch, done store.Committed) {
 		s.commitNode(b)
 	default:
 		if err = s.commitSession(b); err == nil {
-			s.takeOver(b)
+			s.nodeOps(b)
 		}
 	}
 	done.Committed(err)
@@ -81,24 +81,27 @@ func (s *Store) commitNode(b *store.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range b.Ops {
-		op := &b.Ops[i]
-		switch op.Kind {
-		case store.KindRetained:
-			set(s.retained, op.Filter, op.Msg, op.Delete)
-		case store.KindDelayed:
-			set(s.delayed, op.Seq, delayed{op.At, op.Msg}, op.Delete)
-		default:
-			set(s.groups, place{op.Filter, op.Seq}, op.Msg, op.Delete)
-		}
+		s.nodeOpLocked(&b.Ops[i])
 	}
 }
 
-// takeOver deletes what a member of a group takes over with its batch.
-func (s *Store) takeOver(b *store.Batch) {
+func (s *Store) nodeOpLocked(op *store.Op) {
+	switch op.Kind {
+	case store.KindRetained:
+		set(s.retained, op.Filter, op.Msg, op.Delete)
+	case store.KindDelayed:
+		set(s.delayed, op.Seq, delayed{op.At, op.Msg}, op.Delete)
+	default:
+		set(s.groups, place{op.Filter, op.Seq}, op.Msg, op.Delete)
+	}
+}
+
+// nodeOps applies what a client's batch has of the node's records.
+func (s *Store) nodeOps(b *store.Batch) {
 	for i := range b.Ops {
-		if op := &b.Ops[i]; op.Kind == store.KindGroupEntry {
+		if op := &b.Ops[i]; op.Kind == store.KindGroupEntry || op.Kind == store.KindDelayed {
 			s.mu.Lock()
-			delete(s.groups, place{op.Filter, op.Seq})
+			s.nodeOpLocked(op)
 			s.mu.Unlock()
 		}
 	}

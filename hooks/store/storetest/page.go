@@ -183,3 +183,41 @@ func takeOver(s *suite) {
 		s.Errorf("left in the group: %v", left)
 	}
 }
+
+// told: what becomes of an entry is written in the batch that ends it, is the node's, and
+// stays when the session ends, also with that batch.
+func told(s *suite) {
+	end := store.Op{Kind: store.KindSession, Delete: true}
+	s.commit(begin("client", 3, entry(1), entry(2), entry(3)))
+	s.commit(on("client", 3, later(5, 10, msg(5)), remove(entry(1))))
+	s.refused(store.ErrFenced, on("client", 2, remove(entry(2)), later(6, 10, msg(6))))
+	if err := s.do(on("client", 3, entry(9), remove(later(5, 0, nil)))); err == nil {
+		s.Error("a client took a delayed message away")
+	}
+	s.want(5)
+	s.commit(on("client", 3, remove(entry(2)), later(7, 11, msg(7)), end, later(8, 12, msg(8))))
+	s.gone("client")
+	s.want(5, 7, 8)
+	s.refused(store.ErrNotFound, on("client", 3, later(9, 13, msg(9))))
+	s.commit(begin("client", 1, later(10, 14, msg(10))))
+	s.want(5, 7, 8, 10)
+	s.commit(on("", 0, remove(later(5, 0, nil)), remove(later(10, 0, nil))))
+	s.want(7, 8)
+}
+
+// want fails unless these delayed messages are there, each as made by told.
+func (s *suite) want(seqs ...uint64) {
+	s.Helper()
+	var got []uint64
+	if err := s.Delayed(ctx, func(seq uint64, _ int64, m *message.Message) bool {
+		if got = append(got, seq); renderMessage(m) != renderMessage(msg(int(seq))) {
+			s.Errorf("message %d is %s", seq, renderMessage(m))
+		}
+		return true
+	}); err != nil {
+		s.Fatal(err)
+	}
+	if slices.Sort(got); !slices.Equal(got, seqs) {
+		s.Errorf("delayed are %v, want %v", got, seqs)
+	}
+}

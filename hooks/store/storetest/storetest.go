@@ -22,7 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}{
 		{"Roundtrip", roundtrip}, {"Overwrite", overwrite}, {"DeleteRecords", deleteRecords}, {"EntryOrder", entryOrder},
 		{"DeleteSession", deleteSession}, {"NewSessionAfterDelete", newSessionAfterDelete}, {"Neighbours", neighbours}, {"UnknownSession", unknownSession},
-		{"Heads", heads}, {"Cursors", cursors}, {"Pages", pages}, {"PageSkipsBegun", pageSkipsBegun}, {"Groups", groups}, {"TakeOver", takeOver}, {"Together", together}, {"Retained", retained}, {"Delayed", delayedMessages}, {"RandomOperations", randomOperations},
+		{"Heads", heads}, {"Cursors", cursors}, {"Pages", pages}, {"PageSkipsBegun", pageSkipsBegun}, {"Groups", groups}, {"TakeOver", takeOver}, {"Told", told}, {"Together", together}, {"Retained", retained}, {"Delayed", delayedMessages}, {"RandomOperations", randomOperations},
 		{"AnswersInOrder", answersInOrder}, {"EmptyBatch", emptyBatch}, {"CommitFromCallback", commitFromCallback}, {"ManyClients", manyClients},
 		{"NobodySeesHalf", nobodySeesHalf}, {"BadBatchLeavesNothing", badBatch}, {"Epochs", epochs}, {"FencedLeavesNothing", fenced},
 		{"StaleOwner", staleOwner}, {"Close", closing}, {"CloseWaits", closeWaits},
@@ -47,6 +47,7 @@ func RunDurable(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 		dir := t.TempDir()
 		s := &suite{T: t, Store: open(t, dir)}
 		b := full("client", 7)
+		b.Queue = store.Queue{Messages: 2, Bytes: 22, Last: 4, Asking: 3}
 		s.commit(b)
 		s.commit(&store.Batch{Ops: []store.Op{retain("a/b", msg(1)), later(9, 1234, msg(2)), wait("g/a", 3, msg(3))}})
 		want, node := s.image("client"), s.node()
