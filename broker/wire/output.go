@@ -47,6 +47,7 @@ type Output struct {
 	last     bool          // Last was called
 	waiting  bool          // somebody wants to hear when there is room again
 	idle     chan struct{} // closed when nothing is left to write; nil while nobody waits
+	marks    *marks        // of Written; nil while nobody waits
 
 	deadline int64 // as set on w, Unix nanoseconds; owned by the flusher
 }
@@ -190,6 +191,7 @@ func (o *Output) flush() {
 				o.fail(err)
 				return
 			}
+			o.passed()
 		}
 	}
 }
@@ -225,6 +227,9 @@ func (o *Output) wrote(k *block, err error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.size.Add(-int64(len(k.b)))
+	if o.marks != nil && err == nil {
+		o.marks.written += int64(len(k.b))
+	}
 	o.bulk = len(k.b) > smallBlock
 	k.release()
 	if err == nil || o.closed { // next finds nothing after Close
@@ -237,6 +242,7 @@ func (o *Output) wrote(k *block, err error) error {
 
 func (o *Output) closeLocked() {
 	o.closed = true
+	o.unwrittenLocked()
 	o.discardLocked()
 	o.idleLocked()
 }
