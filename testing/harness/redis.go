@@ -1,0 +1,136 @@
+package harness
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Redis is a redis-server of its own, on loopback, with its files in a directory of the
+// test. It is killed when the test ends.
+type Redis struct {
+	Addr string // host:port
+	Sock string // file of its Unix socket; empty when it has none
+	Dir  string
+	*Proc
+
+	t    testing.TB
+	args []string
+}
+
+// URL is where it is, for clients.
+func (r *Redis) URL() string { return "redis://" + r.Addr }
+
+// StartRedis starts a redis-server and waits until it answers. It keeps an append-only
+// file that is synced for every command and never evicts, as a broker wants it; args are
+// further settings (--name value), of which the later ones win. Without redis-server the
+// test is skipped.
+func StartRedis(t testing.TB, args ...string) *Redis {
+	t.Helper()
+	Program(t, "redis-server")
+	r := &Redis{t: t, Dir: redisDir(t), Addr: freeAddr(t)}
+	_, port, _ := net.SplitHostPort(r.Addr)
+	r.Sock = filepath.Join(r.Dir, "s")
+	r.args = append([]string{
+		"--bind", "127.0.0.1", "--port", port, "--unixsocket", r.Sock, "--dir", r.Dir,
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--maxmemory", "1gb",
+	}, args...)
+	r.Restart()
+	return r
+}
+
+// Restart starts it again, at the same address with the same files, after Kill.
+func (r *Redis) Restart() {
+	r.t.Helper()
+	r.Proc = Start(r.t, "redis-server", r.args...)
+	r.WaitOutput("Ready to accept connections")
+}
+
+// StartRedisTLS is StartRedis for TLS alone, with the certificates of the harness. It
+// wants one of clients too.
+func StartRedisTLS(t testing.TB, c Certs, args ...string) *Redis {
+	t.Helper()
+	r := &Redis{t: t, Dir: redisDir(t), Addr: freeAddr(t)}
+	Program(t, "redis-server")
+	_, port, _ := net.SplitHostPort(r.Addr)
+	r.args = append([]string{
+		"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--dir", r.Dir, "--save", "",
+		"--tls-cert-file", c.Server, "--tls-key-file", c.ServerKey, "--tls-ca-cert-file", c.CA,
+	}, args...)
+	r.Restart()
+	return r
+}
+
+// StartSentinel starts a Sentinel that watches the primary at addr as name, alone: its
+// own vote is enough.
+func StartSentinel(t testing.TB, name, addr string, lines ...string) *Redis {
+	t.Helper()
+	r := &Redis{t: t, Dir: redisDir(t), Addr: freeAddr(t)}
+	_, port, _ := net.SplitHostPort(r.Addr)
+	host, primary, _ := net.SplitHostPort(addr)
+	conf := filepath.Join(r.Dir, "sentinel.conf")
+	text := append([]string{
+		"bind 127.0.0.1", "port " + port, "dir " + r.Dir,
+		fmt.Sprintf("sentinel monitor %s %s %s 1", name, host, primary),
+		fmt.Sprintf("sentinel down-after-milliseconds %s 500", name),
+		fmt.Sprintf("sentinel failover-timeout %s 3000", name),
+	}, lines...)
+	if err := os.WriteFile(conf, []byte(strings.Join(text, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.args = []string{conf, "--sentinel"}
+	r.Proc = Start(t, "redis-server", r.args...)
+	r.WaitOutput("+monitor master")
+	return r
+}
+
+// StartRedisCluster starts a Cluster of three primaries and waits until it serves all
+// slots.
+func StartRedisCluster(t testing.TB, args ...string) [3]*Redis {
+	t.Helper()
+	var all [3]*Redis
+	create := []string{"--cluster", "create"}
+	for i := range all {
+		bus := freeAddr(t)
+		_, port, _ := net.SplitHostPort(bus)
+		all[i] = StartRedis(t, slices.Concat([]string{
+			"--cluster-enabled", "yes", "--cluster-port", port, "--cluster-node-timeout", "2000",
+		}, args)...)
+		create = append(create, all[i].Addr)
+	}
+	made := Start(t, "redis-cli", append(create, "--cluster-yes")...)
+	if code := made.Wait(); code != 0 {
+		t.Fatalf("redis-cli --cluster create: %s", made.Output())
+	}
+	for _, r := range all {
+		r.WaitOutput("Cluster state changed: ok")
+	}
+	return all
+}
+
+// redisDir is a directory whose name is short enough for a Unix socket in it.
+func redisDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "redis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // a leftover in the system's directory
+	return dir
+}
+
+// freeAddr is a loopback address that nobody listens at. Another process may take it
+// before it is used, as a program that is told its port cannot be helped.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }() // it has served
+	return l.Addr().String()
+}
