@@ -29,6 +29,7 @@ func (r *Router) Acked(l *Link, acks []Ack) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var err error
+	c.out.Watch = c.r.follows.watched()
 	c.out.Now = l.Out.Begin()
 	for i := range acks {
 		if err = c.ackLocked(&acks[i], l.Version); err != nil {

@@ -40,6 +40,7 @@ type Client struct {
 	unloaded bool // restored: what it has in flight is still in the store alone
 	ghost    bool // a clean session that ended with the process: only its will is left
 	clean    bool // the connect that takes over asks for a clean start
+	operator bool // an operator ends the session
 }
 
 // rare is what few clients have.
@@ -245,6 +246,7 @@ func (c *Client) droppedEntry(e *session.Entry, why session.Drop) {
 		session.DropTooLarge: stats.DropTooLarge, session.DropRefused: stats.DropRefused,
 	}[why]
 	c.dropLocked(reason, 1)
+	c.r.follows.dropped(e.Msg, c.targetOf(e))
 	c.ackedEntry(e)
 	if e.Msg != nil {
 		c.r.events.dropped(c.hook, e.Msg)

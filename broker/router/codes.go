@@ -14,6 +14,7 @@ const (
 	codeTakenOver          byte = 0x8E
 	codeTopicFilterInvalid byte = 0x8F
 	codeTopicInvalid       byte = 0x90
+	codePacketTooLarge     byte = 0x95
 	codeQuotaExceeded      byte = 0x97
 	codePayloadFormat      byte = 0x99
 	codeRetainUnsupported  byte = 0x9A

@@ -180,7 +180,8 @@ func (r *Router) newClient(id message.ClientID, persistent bool) *Client {
 func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res ConnectResult, ready func([]byte, ConnectResult) []byte) error {
 	l := q.Link
 	l.client = c
-	l.plain = l.MaxPacket == 0 && l.AliasMax == 0
+	l.plain = l.MaxPacket == 0 && l.AliasMax == 0 && l.stream == nil
+	l.since = r.now().UnixNano()
 	if err := c.load(ctx); err != nil {
 		return &ConnectError{codeUnavailable, err.Error()}
 	}

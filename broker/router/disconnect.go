@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/skeinmq/skein/broker/session"
-	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
 )
@@ -204,8 +203,9 @@ func (r *Router) deleteSession(c *Client) {
 		woken = append(woken, c.removeLocked(s)...)
 	}
 	persistent := c.Persistent()
+	r.follows.gone(c)
 	if queued, inflight, _ := c.sess.Counts(); persistent && queued+inflight > 0 {
-		c.dropLocked(stats.DropSessionEnded, queued+inflight)
+		c.dropLocked(c.whyEndedLocked(), queued+inflight)
 	}
 	c.subs = subset{}
 	c.stopWalksLocked()

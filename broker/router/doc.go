@@ -31,6 +31,11 @@
 // their connection's goroutine, and a subscriber's output is resumed by its
 // flusher ([Router.Drained]).
 //
+// Who operates a node looks at it through inspect.go and browse.go, which copy and hold
+// no lock for long, and acts through operate.go. A [Sender] publishes without a
+// connection (inject.go; follow.go knows who has acknowledged what) and a [Stream]
+// subscribes without one: it is a session whose link has no bytes (stream.go).
+//
 // It must not import conn, wire, listen or mochi: a connection is a [Link], and hooks
 // are told in our own types.
 package router

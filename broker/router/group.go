@@ -165,6 +165,7 @@ func (g *Group) publish(m *message.Message, wait func() *Pending) {
 	g.mu.Lock()
 	if len(g.members) == 0 { // the last one left meanwhile
 		g.mu.Unlock()
+		g.r.follows.dropped(m, g)
 		return
 	}
 	members, first := g.members, g.firstLocked(m)
@@ -175,10 +176,12 @@ func (g *Group) publish(m *message.Message, wait func() *Pending) {
 	}
 	if g.r.has.ACL && !slices.ContainsFunc(members, func(mb *member) bool { return mb.mayRead(mb.c.identity(), m) }) {
 		g.r.stats.Drop(stats.DropACL, 1)
+		g.r.follows.dropped(m, g)
 		return
 	}
 	if m.QoS == 0 {
 		g.r.stats.Drop(g.whyNobody(members), 1)
+		g.r.follows.dropped(m, g)
 		return
 	}
 	g.mu.Lock()
@@ -269,6 +272,9 @@ func (mb *member) take(m *message.Message, wait func() *Pending) bool {
 	c.sess.Push(&c.out, mb.entry(m, qos), c.r.now().UnixNano())
 	l.Out.End(c.out.Now)
 	c.out.Now = nil
+	if qos == 0 {
+		c.r.follows.delivered(m, mb.g)
+	}
 	var pend *Pending
 	if wait != nil && len(c.out.Ops) > 0 {
 		pend = wait()
@@ -348,7 +354,9 @@ func (c *Client) giveBackLocked(of func(*member) bool) []*Group {
 		if len(g.members) > 0 {
 			g.takeBackLocked(list)
 		} else {
-			g.r.stats.Drop(stats.DropSessionEnded, uint64(len(list)))
+			for _, w := range list {
+				g.dropLocked(stats.DropSessionEnded, w.m)
+			}
 		}
 		g.mu.Unlock()
 	}

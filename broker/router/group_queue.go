@@ -60,15 +60,17 @@ func (g *Group) pushLocked(m *message.Message, wait func() *Pending) {
 	q := &g.queue
 	size := int64(m.Size())
 	if lim.Bytes > 0 && size > lim.Bytes {
-		g.r.stats.Drop(stats.DropQueueFull, 1)
+		g.dropLocked(stats.DropQueueFull, m)
 		return
 	}
 	for len(q.list) > 0 && (over(len(q.list)+1, lim.Messages) || lim.Bytes > 0 && q.bytes+size > lim.Bytes) {
-		g.r.stats.Drop(stats.DropQueueFull, 1)
 		if lim.Overflow != session.DropOldest {
+			g.dropLocked(stats.DropQueueFull, m)
 			return
 		}
-		g.forget(q.pop())
+		old := q.pop()
+		g.dropLocked(stats.DropQueueFull, old.m)
+		g.forget(old)
 	}
 	w := waiting{m, firstGroupSeq + q.back}
 	q.back++
@@ -98,9 +100,16 @@ func (g *Group) takeBackLocked(list []waiting) {
 // dropAllLocked ends the queue of a group without members.
 func (g *Group) dropAllLocked() {
 	for len(g.queue.list) > 0 {
-		g.r.stats.Drop(stats.DropSessionEnded, 1)
-		g.forget(g.queue.pop())
+		w := g.queue.pop()
+		g.dropLocked(stats.DropSessionEnded, w.m)
+		g.forget(w)
 	}
+}
+
+// dropLocked counts a message that no member gets.
+func (g *Group) dropLocked(why stats.DropReason, m *message.Message) {
+	g.r.stats.Drop(why, 1)
+	g.r.follows.dropped(m, g)
 }
 
 // take takes the oldest message that has not expired out, unless may, if not nil, says
@@ -118,9 +127,9 @@ func (g *Group) take(now int64, may func(*message.Message) bool) (w waiting, ok 
 		w = g.queue.pop()
 		switch {
 		case expired:
-			g.r.stats.Drop(stats.DropExpired, 1)
+			g.dropLocked(stats.DropExpired, w.m)
 		case refused:
-			g.r.stats.Drop(stats.DropACL, 1)
+			g.dropLocked(stats.DropACL, w.m)
 		default:
 			return w, true
 		}
@@ -160,13 +169,25 @@ func (mb *member) pullLocked(w waiting, now int64) {
 		mb.g.forget(w)
 	}
 	c.sess.Push(&c.out, e, now)
+	if e.QoS == 0 {
+		c.r.follows.delivered(e.Msg, mb.g)
+	}
 }
 
 // ackedEntry takes the record away of an entry of a group that was delivered or dropped.
 func (c *Client) ackedEntry(e *session.Entry) {
+	c.r.follows.delivered(e.Msg, c.targetOf(e))
 	if mb, seq := sourceOf(e); seq != 0 {
 		mb.g.forget(waiting{seq: seq})
 	}
+}
+
+// targetOf answers whom an entry of the client was meant for: the client, or a group.
+func (c *Client) targetOf(e *session.Entry) any {
+	if mb, _ := sourceOf(e); mb != nil {
+		return mb.g
+	}
+	return c
 }
 
 // restoreGroups loads what waits in shared groups, after the sessions. What a member

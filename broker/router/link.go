@@ -33,6 +33,8 @@ type Link struct {
 	Gone func() <-chan struct{}
 
 	client  *Client
+	since   int64             // when Connect accepted it, Unix nanoseconds
+	stream  *Stream           // of a Link that OpenStream made: messages go there instead of Out
 	left    chan struct{}     // guarded by client.mu; made by who waits for Disconnect, which closes it
 	aliases map[string]uint16 // guarded by Out's lock (Begin to End)
 	plain   bool              // frames need neither alias nor a length check
@@ -43,6 +45,10 @@ func (l *Link) Client() *Client { return l.client }
 
 // AppendPublish implements session.Encoder. Out's lock is held.
 func (l *Link) AppendPublish(dst []byte, e *session.Entry, id message.PacketID, dup bool, now int64) ([]byte, bool) {
+	if l.stream != nil {
+		l.stream.add(e, id, dup)
+		return dst, true
+	}
 	f := message.Form{Version: l.Version, QoS: e.QoS, Retain: e.Retain, Dup: dup, SubIDs: e.SubIDs, Now: now}
 	// A frame that waits for a commit may leave behind one that was encoded later,
 	// so it must not be the one that establishes an alias.

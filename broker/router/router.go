@@ -80,6 +80,7 @@ type Router struct {
 	exclusive exclusive
 	users     users
 	refusals  refusals
+	follows   follows
 	sys       sys
 	events    *events
 	pager     *pager

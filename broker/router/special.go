@@ -87,6 +87,7 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 		e := session.Entry{Entry: store.Entry{Msg: m, SubIDs: t.subIDs, QoS: min(m.QoS, t.qos), Retain: m.Retain && t.rap}}
 		if t.each && !r.mayRead(t.c.identity(), m.Topic, e.QoS, e.Retain) {
 			t.c.drop(stats.DropACL, 1)
+			r.follows.dropped(m, t.c)
 			continue
 		}
 		t.c.push(e, wait)
@@ -101,6 +102,7 @@ func (c *Client) push(e session.Entry, wait func() *Pending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
+		c.r.follows.dropped(e.Msg, c)
 		return
 	}
 	if e.QoS == 0 && (!c.r.Settings().QueueQoS0 || c.link != nil && !c.queuesLocked()) {
@@ -108,6 +110,9 @@ func (c *Client) push(e session.Entry, wait func() *Pending) {
 		return
 	}
 	c.enqueueLocked(e)
+	if e.QoS == 0 { // nobody acknowledges it
+		c.r.follows.delivered(e.Msg, c)
+	}
 	var pend *Pending
 	if wait != nil && len(c.out.Ops) > 0 {
 		pend = wait()
@@ -131,10 +136,12 @@ func (c *Client) pushQoS0Locked(e *session.Entry) {
 	if !ok {
 		c.dropMessageLocked(stats.DropTooLarge, e.Msg)
 	}
+	c.r.follows.delivered(e.Msg, c) // if it was not dropped
 }
 
 func (c *Client) dropMessageLocked(why stats.DropReason, m *message.Message) {
 	c.dropLocked(why, 1)
+	c.r.follows.dropped(m, c)
 	c.r.events.dropped(c.hook, m)
 }
 

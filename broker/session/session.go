@@ -62,10 +62,11 @@ type Output struct {
 	// that its client acknowledged or, at QoS 0, that was sent. The entry is valid during
 	// the call, which must not call back.
 	Acked func(*Entry)
+	Watch bool // Acked is called for all others too; their Msg is nil if Assign sent it
 }
 
 func (o *Output) acked(e *Entry) {
-	if o.Acked != nil && (e.Source != nil || e.Msg != nil && len(e.Msg.Props) > 0) {
+	if o.Acked != nil && (o.Watch || e.Source != nil || e.Msg != nil && len(e.Msg.Props) > 0) {
 		o.Acked(e)
 	}
 }
