@@ -124,7 +124,11 @@ func (c *Client) commitLocked(pend *Pending) {
 
 // batchLocked is a batch of the client's records.
 func (c *Client) batchLocked(ops []store.Op) *store.Batch {
-	return &store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: ops, Queue: c.sess.Figures()}
+	b := &store.Batch{Client: c.ID, Epoch: c.head.Epoch, Ops: ops, Queue: c.sess.Figures()}
+	if c.page != nil {
+		b.At = c.page.at
+	}
+	return b
 }
 
 // lingersLocked reports whether the store may wait a moment with a batch: all in it

@@ -55,6 +55,9 @@ type Claimer interface {
 	Claim(ctx context.Context, id message.ClientID, expect func(*store.Head)) (Claim, error)
 	// Release takes back a claim that no session came of.
 	Release(id message.ClientID)
+	// Known reports whether the records of a session that lives here name a QoS 2 message
+	// that it was given; what was handed to the store before counts.
+	Known(ctx context.Context, id message.ClientID, m message.ID) (bool, error)
 }
 
 // Claim is the answer to one.
@@ -94,4 +97,5 @@ func (alone) Let(string, message.ClientID)                               {}
 func (alone) Claim(context.Context, message.ClientID, func(*store.Head)) (Claim, error) {
 	return Claim{}, nil
 }
-func (alone) Hold(context.Context, string, message.ClientID) (bool, error) { return true, nil }
+func (alone) Known(context.Context, message.ClientID, message.ID) (bool, error) { return false, nil }
+func (alone) Hold(context.Context, string, message.ClientID) (bool, error)      { return true, nil }

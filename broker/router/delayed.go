@@ -17,8 +17,24 @@ const delayedPrefix = "$delayed/"
 // delayed are the messages published to $delayed/SECONDS/topic, until their time.
 type delayed struct {
 	mu    sync.Mutex
-	items map[uint64]*due.Item
+	items map[delayedKey]*due.Item
 	seq   uint64
+}
+
+// delayedKey names a delayed message: mailboxes number theirs by themselves.
+type delayedKey struct {
+	box message.MailboxID
+	seq uint64
+}
+
+// adopt waits for the time of a stored message.
+func (d *delayed) adopt(r *Router, b *box, seq uint64, at int64, m *message.Message) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if b == r.own {
+		d.seq = max(d.seq, seq)
+	}
+	d.waitLocked(r, delayedKey{b.id, seq}, at, m)
 }
 
 // delay accepts a publish to $delayed. It is acknowledged when stored; its expiry
@@ -41,7 +57,11 @@ func (p *Publisher) delay(pub *message.Publish, m *message.Message) Outcome {
 	}
 	later := *m
 	later.Topic = name
-	p.accept(pub)
+	p.accept(pub, m)
+	if !p.routed() {
+		p.lose()
+		return Outcome{}
+	}
 	var pend *Pending
 	if pub.QoS > 0 {
 		pend = p.pending()
@@ -62,17 +82,17 @@ func (d *delayed) add(r *Router, m *message.Message, at int64, pend *Pending) bo
 	}
 	d.seq++
 	r.commitNode(store.Op{Kind: store.KindDelayed, Seq: d.seq, At: at, Msg: m}, pend)
-	d.waitLocked(r, d.seq, at, m)
+	d.waitLocked(r, delayedKey{"", d.seq}, at, m)
 	return true
 }
 
-func (d *delayed) waitLocked(r *Router, seq uint64, at int64, m *message.Message) {
+func (d *delayed) waitLocked(r *Router, seq delayedKey, at int64, m *message.Message) {
 	r.stats.Delayed.Inc()
 	d.items[seq] = r.due.Add(time.Unix(0, at), func() { r.events.aside(func() { d.fire(r, seq, m) }) })
 }
 
 // fire publishes a message whose time has come, and removes its record.
-func (d *delayed) fire(r *Router, seq uint64, m *message.Message) {
+func (d *delayed) fire(r *Router, seq delayedKey, m *message.Message) {
 	d.mu.Lock()
 	delete(d.items, seq)
 	d.mu.Unlock()
@@ -83,12 +103,13 @@ func (d *delayed) fire(r *Router, seq uint64, m *message.Message) {
 		drop = r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain, Again: true}).Code != codeSuccess
 		why = stats.DropACL
 	}
-	r.store.Begin() // what it leads to and the end of its record are one
-	defer r.store.End()
+	record := func() {
+		r.store.Commit(&store.Batch{Box: seq.box, Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: seq.seq}}}, &commitDone{r: r})
+	}
 	if drop {
 		r.stats.Drop(why, 1)
-	} else {
-		r.Inject(m)
+		record()
+		return
 	}
-	r.commitNode(store.Op{Kind: store.KindDelayed, Delete: true, Seq: seq}, nil)
+	r.injectThen(m, seq.box != "", record)
 }

@@ -84,6 +84,10 @@ func (c *Client) deliver(u *run, t *target, qos byte) {
 	if c.ended {
 		return
 	}
+	from := u.p.origin()
+	if c.page != nil && !c.admitsLocked(from) {
+		return
+	}
 	done := 0
 	if l := c.link; l != nil && qos > 0 && l.plain && !c.sess.Persistent() && len(t.subIDs) == 0 && len(c.rareLocked().cursors) == 0 && l.Out.Room() > 0 {
 		done = c.deliverBlock(u, l, qos)
@@ -93,7 +97,9 @@ func (c *Client) deliver(u *run, t *target, qos byte) {
 	}
 	for i := done; i < u.n; i++ {
 		e := session.Entry{Entry: store.Entry{Msg: u.message(i), SubIDs: t.subIDs, QoS: qos}}
-		c.enqueueLocked(e)
+		if !c.keepsLocked(&e, from, u.p.wait(u.qos)) {
+			c.enqueueLocked(e)
+		}
 	}
 	var pend *Pending
 	if u.qos > 0 && len(c.out.Ops) > 0 {

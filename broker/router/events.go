@@ -70,6 +70,9 @@ func (e *events) aside(f func()) {
 	e.due.Go(f)
 }
 
+// apart runs f on a goroutine of its own.
+func (e *events) apart(f func()) { e.due.Go(f) }
+
 // close tells what still waits and ends the goroutine. Nobody may drop after it.
 func (e *events) close() {
 	e.due.Wait()

@@ -46,11 +46,11 @@ func (k *groupKey) record() string { return k.name + "/" + string(k.filter) }
 
 // forget deletes the record of a message that nobody takes over.
 func (g *Group) forget(w waiting) {
-	g.r.commitNode(store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: g.key.record(), Seq: w.seq}, nil)
+	g.r.commitBox(g.box, store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: g.key.record(), Seq: w.seq}, nil)
 }
 
 func (g *Group) keepLocked(w waiting, pend *Pending) {
-	g.r.commitNode(store.Op{Kind: store.KindGroupEntry, Filter: g.key.record(), Seq: w.seq, Msg: w.m}, pend)
+	g.r.commitBox(g.box, store.Op{Kind: store.KindGroupEntry, Filter: g.key.record(), Seq: w.seq, Msg: w.m}, pend)
 }
 
 // pushLocked queues a message by the queue's limits. wait, if not nil, answers what
@@ -196,29 +196,37 @@ func (c *Client) targetOf(e *session.Entry) any {
 func (r *Router) restoreGroups(ctx context.Context) error {
 	taken := map[*Group]map[message.ID]bool{}
 	return r.store.GroupEntries(ctx, func(name string, seq uint64, m *message.Message) bool {
-		group, filter, _ := strings.Cut(name, "/")
-		g := r.own.groups.byKey[groupKey{group, topic.Filter(filter)}]
-		if g == nil { // its last member left
-			r.commitNode(store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: name, Seq: seq}, nil)
-			return true
-		}
-		if taken[g] == nil {
-			taken[g] = r.takenOver(ctx, g)
-		}
-		if taken[g][m.ID] {
-			g.forget(waiting{seq: seq})
-			return true
-		}
-		q := &g.queue
-		q.list = append(q.list, waiting{m, seq})
-		q.bytes += int64(m.Size())
-		if seq >= firstGroupSeq {
-			q.back = max(q.back, seq-firstGroupSeq+1)
-		} else {
-			q.front = max(q.front, firstGroupSeq-seq)
-		}
+		r.restoreWaiting(ctx, r.own, taken, name, seq, m)
 		return true
 	})
+}
+
+// restoreWaiting takes a stored message of a group in a mailbox. taken is what members
+// were found to have.
+func (r *Router) restoreWaiting(ctx context.Context, b *box, taken map[*Group]map[message.ID]bool, name string, seq uint64, m *message.Message) {
+	group, filter, _ := strings.Cut(name, "/")
+	g := b.groups.get(groupKey{group, topic.Filter(filter)})
+	if g == nil { // its last member left
+		r.commitBox(b, store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: name, Seq: seq}, nil)
+		return
+	}
+	if taken[g] == nil {
+		taken[g] = r.takenOver(ctx, g)
+	}
+	if taken[g][m.ID] {
+		g.forget(waiting{seq: seq})
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := &g.queue
+	q.list = append(q.list, waiting{m, seq})
+	q.bytes += int64(m.Size())
+	if seq >= firstGroupSeq {
+		q.back = max(q.back, seq-firstGroupSeq+1)
+	} else {
+		q.front = max(q.front, firstGroupSeq-seq)
+	}
 }
 
 // takenOver lists what members of a group have in flight.

@@ -68,7 +68,7 @@ func (o *Posted) Refused() bool { return o.Code >= codeUnspecified }
 func (s *Sender) Publish(ctx context.Context, list []*Message, receipts bool) (out []Posted, done bool) {
 	w := newPostings(s.r, len(list), receipts)
 	defer w.forget()
-	p := &Publisher{r: s.r, hook: s.hook, version: message.V5, user: s.id.User}
+	p := &Publisher{r: s.r, box: s.r.own, table: s.r.peers, id: ClientID(s.id.Name), hook: s.hook, version: message.V5, user: s.id.User}
 	for _, m := range list {
 		s.r.store.Wait(func() <-chan struct{} { return ctx.Done() })
 		at := w.begin(s.own(m))
@@ -150,14 +150,17 @@ func (s *Sender) route(p *Publisher, rt *route, m *Message, at *posting) (code b
 		r.store.End()
 		return s.refuse(stats.DropRetainLimit, code, "retained messages over their limit")
 	}
-	p.current(rt)
+	p.hold(rt) // it never waits: nothing is unsettled
 	at.expect(rt.targets, rt.groups)
-	r.route(m, rt.targets, rt.groups, wait)
+	r.route(m, rt.targets, rt.groups, wait, p.origin())
+	p.forwardOne(rt, m, wait)
+	at.routed(p)
+	p.let()
 	r.store.End()
 	if r.has.Published {
 		r.hooks.Published(s.hook, m, message.V5)
 	}
-	if len(rt.targets)+len(rt.groups) == 0 {
+	if !rt.any() {
 		r.stats.Drop(stats.DropNoSubscriber, 1)
 		return codeNoMatch, ""
 	}
@@ -247,6 +250,6 @@ func (s *Sender) send(c *Client, m *Message, at *posting) (code byte, why string
 		return s.refuse(stats.DropACL, codeNotAuthorized, "the client may not read the topic")
 	}
 	at.expect([]target{{c: c}}, nil)
-	c.push(session.Entry{Entry: store.Entry{Msg: m, QoS: m.QoS}}, at.wait(m))
+	c.push(session.Entry{Entry: store.Entry{Msg: m, QoS: m.QoS}}, at.wait(m), origin{})
 	return codeSuccess, ""
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/skeinmq/skein/broker/message"
 )
 
 const (
@@ -33,6 +35,12 @@ type paging struct {
 	issued  uint64        // guarded by Client.mu: batches of the client's given to the store
 	commits atomic.Uint64 // of them, answered
 	hungry  atomic.Bool   // a page was empty: what there must be is not committed yet
+
+	// In a cluster, guarded by Client.mu:
+	at      message.Position        // of the mailbox's inbox: everything up to there is in the session
+	since   message.Position        // what was matched before came through the mailbox that the session was in
+	overlap map[message.ID]struct{} // what was matched later, but came through it, too
+	transit *transit                // nil but while the session moves
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
 )
 
 // Acker is the acknowledging end of a publishing connection. The order of its
@@ -28,19 +29,67 @@ type Pending struct {
 	Ready bool // guarded by the Acker
 
 	owner  Acker
-	from   *Client // the publisher
+	from   *Client // the publisher; nil for what comes through an inbox
 	left   atomic.Int32
 	failed atomic.Bool
+
+	// In a cluster, of a connection:
+	cluster Forwarder        // asked before the acknowledgement; nil is nobody
+	of      *Publisher       // told when it is settled; nil is nobody
+	matched message.Position // of the route table
+	routed  []store.Op       // to be committed when all targets have the publishes
 }
 
 func (p *Pending) done() {
-	if p.left.Add(-1) == 0 {
-		if p.failed.Load() {
-			p.owner.Refuse(p)
-			return
-		}
+	if p.left.Add(-1) != 0 {
+		return
+	}
+	switch {
+	case p.failed.Load():
+		p.owner.Refuse(p)
+		p.settled()
+	case p.cluster == nil:
+		p.owner.Complete(p)
+	case len(p.routed) > 0:
+		p.commitRouted()
+	default:
+		p.cluster.Confirm(p.matched, p)
+	}
+}
+
+// Committed implements store.Committed: it is the answer to Confirm, or that of a
+// target in another mailbox.
+func (p *Pending) Committed(err error) {
+	if err != nil {
+		p.owner.Refuse(p)
+	} else {
 		p.owner.Complete(p)
 	}
+	p.settled()
+}
+
+func (p *Pending) settled() {
+	if p.of != nil {
+		p.of.settledOne()
+	}
+}
+
+// target is told by another mailbox's inbox.
+func (p *Pending) target() store.Committed {
+	p.left.Add(1)
+	return (*appended)(p)
+}
+
+// appended is a Pending as it waits for an inbox.
+type appended Pending
+
+// Committed implements store.Committed.
+func (a *appended) Committed(err error) {
+	if err != nil {
+		(*Pending)(a).fail()
+		return
+	}
+	(*Pending)(a).done()
 }
 
 func (p *Pending) fail() {

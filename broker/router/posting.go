@@ -51,6 +51,13 @@ func (at *posting) wait(m *message.Message) func() *Pending {
 	return at.pending
 }
 
+// routed says by which routes the message went to other mailboxes.
+func (at *posting) routed(p *Publisher) {
+	if p.table != nil {
+		at.pend.cluster, at.pend.matched = p.r.cluster, p.matched
+	}
+}
+
 // expect names whom the message is going to be given to.
 func (at *posting) expect(targets []target, groups []*Group) {
 	at.Matched = len(targets) + len(groups)

@@ -12,8 +12,10 @@ import (
 // connection's goroutine.
 type Publisher struct {
 	r       *Router
-	c       *Client
+	c       *Client // nil for what comes through an inbox
+	box     *box    // whose subscriptions are matched
 	hook    *hooks.Client
+	id      message.ClientID
 	user    string
 	version byte
 	acks    Acker
@@ -23,11 +25,23 @@ type Publisher struct {
 	run     *run     // nil while nothing is gathered: an idle connection holds none
 	pend    *Pending // what the gathered publishes, or the one at hand, wait in
 	open    bool     // between begin and end
+
+	// In a cluster:
+	table    *peers           // nil for what comes through an inbox: it has been routed
+	feed     *feed            // nil for a connection
+	matched  message.Position // of the table that the publishes at hand were matched with
+	moved    bool             // their targets in other mailboxes have changed
+	forgot   bool             // what the targets were is not known any more
+	ordered  bool             // what the publisher sent through another process has been consumed
+	received []received       // QoS 2 publishes of a persistent session, until they are routed
+	unsettled
 }
 
 // NewPublisher returns the publishing side of l's connection, after Connect.
 func (r *Router) NewPublisher(l *Link, acks Acker) *Publisher {
-	return &Publisher{r: r, c: l.client, link: l, hook: l.Hook, version: l.Version, acks: acks, user: l.Hook.Identity().User}
+	return &Publisher{
+		r: r, c: l.client, box: r.own, link: l, hook: l.Hook, version: l.Version, acks: acks, id: l.client.ID, user: l.Hook.Identity().User, table: r.peers,
+	}
 }
 
 // Outcome is what became of a publish that was handed in.
@@ -55,6 +69,9 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	if pub.Retain && !set.RetainAvailable {
 		return Outcome{codeRetainUnsupported, true, "retain is not available [MQTT-3.2.2-14]"}
 	}
+	if pub.QoS > 0 && !p.ordered && !p.inOrder() {
+		return Outcome{codeUnavailable, true, "what was published through another instance has not arrived"}
+	}
 	if pub.QoS == 2 && p.repeated(pub) {
 		return Outcome{}
 	}
@@ -75,13 +92,13 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 		p.end()
 		return out
 	}
-	if pub.QoS == 2 {
-		p.receive(pub)
-	}
 	if p.run == nil {
 		p.run = runs.Get().(*run)
 	}
 	p.run.add(p, rt, pub, raw)
+	if pub.QoS == 2 {
+		p.receive(pub, func() *message.Message { return p.run.message(p.run.n - 1) })
+	}
 	return Outcome{}
 }
 
@@ -97,6 +114,9 @@ func (p *Publisher) continues(pub *message.Publish) bool {
 func (p *Publisher) begin() {
 	if !p.open {
 		p.throttle()
+		if p.table != nil {
+			return // who may have to wait holds nothing back: see receiveFirst
+		}
 		p.r.store.Begin()
 		p.open = true
 	}
@@ -139,14 +159,20 @@ func (p *Publisher) flushRun() {
 	if u == nil || u.n == 0 {
 		return
 	}
-	p.current(u.rt)
 	switch u.qos {
 	case 1:
 		p.throttle()
 	case 2:
 		p.begin()
 	}
+	if !p.routed() || !p.hold(u.rt) {
+		p.end()
+		p.lose()
+		u.reset()
+		return
+	}
 	matched := u.deliver()
+	p.let()
 	p.end()
 	if u.qos > 0 {
 		p.settle(u.ids, u.qos, p.matchCode(matched))
@@ -169,11 +195,16 @@ func (p *Publisher) matchCode(matched bool) byte {
 func (p *Publisher) settle(ids []message.PacketID, qos, code byte) {
 	pend := p.pend
 	p.pend = nil
+	if pend == nil && p.table != nil { // who has lost his lease acknowledges nothing
+		pend = p.pending()
+		p.pend = nil
+	}
 	if pend == nil {
 		p.acks.Ack(ids, qos, code)
 		return
 	}
 	pend.IDs, pend.QoS, pend.Code = append([]message.PacketID(nil), ids...), qos, code
+	p.follow(pend)
 	p.acks.Defer(pend)
 	pend.done()
 }
@@ -213,9 +244,14 @@ func (p *Publisher) repeated(pub *message.Publish) bool {
 	return known
 }
 
-// receive notes the identifier of a QoS 2 publish that is going to be routed.
-func (p *Publisher) receive(pub *message.Publish) {
+// receive notes the identifier of a QoS 2 publish that is going to be routed. In a
+// cluster, where its targets are not written together with it, the message is noted too.
+func (p *Publisher) receive(pub *message.Publish, m func() *message.Message) {
 	if p.c.Persistent() {
+		if p.table != nil {
+			p.receiveFirst(pub.ID, m())
+			return
+		}
 		p.begin()
 	}
 	p.c.mu.Lock()

@@ -42,13 +42,18 @@ func (r *Router) Restore(ctx context.Context) error {
 	return nil
 }
 
-func (r *Router) restoreHead(h *store.Head) {
+func (r *Router) restoreHead(h *store.Head) { r.restoreHeadIn(r.own, h, r.Settings().WillGrace) }
+
+// restoreHeadIn makes a stored session known, in a mailbox. One that was connected has
+// grace to come back before its will is sent. It answers nil for one that is over.
+func (r *Router) restoreHeadIn(b *box, h *store.Head, grace time.Duration) *Client {
 	persistent := h.Session.Expiry > 0
 	c := r.newClient(h.Session.ID, persistent)
 	c.hook = r.hooks.NewClient(hooks.Info{
 		ID: string(c.ID), User: h.Session.User, HasUser: h.Session.HasUser, Version: h.Session.Version,
 	})
 	c.mu.Lock()
+	c.settleLocked(b)
 	c.head, c.recorded = h.Session, true
 	c.ghost, c.unloaded = !persistent, persistent
 	if persistent {
@@ -57,12 +62,14 @@ func (r *Router) restoreHead(h *store.Head) {
 		c.restoreSubsLocked(h.Subs)
 		c.accountLocked()
 	}
-	c.restoreTimesLocked()
+	c.restoreTimesLocked(grace)
 	over := c.ghost && c.head.Will == nil
 	c.mu.Unlock()
 	if over { // it was connected when the process ended, and would have ended with its connection
 		r.endSession(c)
+		return nil
 	}
+	return c
 }
 
 func (c *Client) restoreSubsLocked(subs []store.Subscription) {
@@ -105,8 +112,8 @@ func (c *Client) load(ctx context.Context) error {
 
 // restoreTimesLocked starts the clocks of a session that was loaded from the
 // store: its will and its expiry keep the times they had. One that was connected
-// when the broker ended gets the grace of `session.will_grace` to come back.
-func (c *Client) restoreTimesLocked() {
+// when the broker ended gets grace to come back.
+func (c *Client) restoreTimesLocked(grace time.Duration) {
 	now := c.r.now()
 	if c.Persistent() && c.head.Expiry != NoExpiry {
 		if c.head.ExpiresAt == 0 {
@@ -118,7 +125,7 @@ func (c *Client) restoreTimesLocked() {
 		waiting := *w
 		if waiting.At == 0 {
 			delay := time.Duration(min(w.Delay, c.head.Expiry)) * time.Second
-			waiting.At = now.Add(max(delay, c.r.Settings().WillGrace)).UnixNano()
+			waiting.At = now.Add(max(delay, grace)).UnixNano()
 		}
 		c.head.Will = &waiting
 		c.waitWillLocked(time.Unix(0, waiting.At))
@@ -126,9 +133,6 @@ func (c *Client) restoreTimesLocked() {
 }
 
 func (r *Router) restoreDelayed(seq uint64, at int64, m *message.Message) bool {
-	r.delayed.mu.Lock()
-	defer r.delayed.mu.Unlock()
-	r.delayed.seq = max(r.delayed.seq, seq)
-	r.delayed.waitLocked(r, seq, at, m)
+	r.delayed.adopt(r, r.own, seq, at, m)
 	return true
 }

@@ -91,6 +91,23 @@ func (t *retained) expire(k *keep) {
 	}
 }
 
+// apply takes a change from the log that all instances follow. Its order is the truth: it
+// stands also where something newer of this process is on its way there.
+func (t *retained) apply(m *message.Message, removed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old, had := t.names.Get(m.Topic)
+	if had && !removed && old.m.ID == m.ID {
+		return // it was set here
+	}
+	if had {
+		t.removeLocked(old)
+	}
+	if !removed {
+		t.putLocked(m)
+	}
+}
+
 // record commits a change; t.mu keeps the changes of a topic in order. What the
 // broker says of itself is not stored.
 func (t *retained) record(m *message.Message, remove bool, wait func() *Pending) {

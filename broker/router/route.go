@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/skeinmq/skein/broker/message"
@@ -30,10 +31,12 @@ type route struct {
 	each   bool   // the verdict depends on QoS and retain
 	dollar bool   // the name begins with $
 
-	subs, shared         topic.Watch
-	subsSeen, sharedSeen uint64 // versions of the trees that targets and groups show
-	targets              []target
-	groups               []*Group
+	watch   []topic.Watch // of the trees: two, and two of the route table in a cluster
+	seen    uint64        // the sum of their versions that targets and groups show
+	targets []target
+	groups  []*Group
+	peers   []message.MailboxID // other mailboxes that get it
+	spread  []*spread           // groups with members in other mailboxes
 }
 
 // maxRoutes bounds a connection's cache; a publisher with more topics starts over.
@@ -63,6 +66,7 @@ func (p *Publisher) newRoute(name []byte) *route {
 	}
 	if len(p.routes) >= maxRoutes {
 		clear(p.routes)
+		p.forgot = true
 	}
 	if p.routes == nil {
 		p.routes = map[string]*route{}
@@ -73,9 +77,14 @@ func (p *Publisher) newRoute(name []byte) *route {
 }
 
 func (p *Publisher) makeRoute(name string) *route {
-	rt := &route{name: name, dollar: name[0] == '$', subs: p.r.own.subs.Watch(name), shared: p.r.own.shared.Watch(name)}
+	rt := &route{name: name, dollar: name[0] == '$', watch: []topic.Watch{p.box.subs.Watch(name), p.box.shared.Watch(name)}}
+	if p.table != nil {
+		rt.watch = append(rt.watch, p.table.filters.Watch(name), p.table.groups.Watch(name))
+	}
 	p.judge(rt)
+	moved := p.moved || p.forgot // nothing was sent there yet, as far as that is known
 	p.match(rt)
+	p.moved = moved
 	return rt
 }
 
@@ -83,6 +92,9 @@ func (p *Publisher) makeRoute(name string) *route {
 func (p *Publisher) judge(rt *route) {
 	r := p.r
 	rt.rules = r.rules()
+	if p.feed != nil { // it was judged where it came in
+		return
+	}
 	rt.each, rt.rule = false, "topic name refused"
 	if rt.code = r.judgeTopic(rt.name); rt.code != codeSuccess {
 		return
@@ -109,9 +121,18 @@ func (r *Router) judgeTopic(name string) byte {
 	return codeSuccess
 }
 
+// version is the sum of the versions of what the route was matched with. Each only
+// grows, so the sum of now is that of then only if nothing changed.
+func (rt *route) version() (n uint64) {
+	for i := range rt.watch {
+		n += rt.watch[i].Version()
+	}
+	return n
+}
+
 // current brings a route's targets up to date.
 func (p *Publisher) current(rt *route) {
-	if rt.subs.Version() != rt.subsSeen || rt.shared.Version() != rt.sharedSeen {
+	if rt.version() != rt.seen {
 		p.match(rt)
 	}
 }
@@ -119,11 +140,17 @@ func (p *Publisher) current(rt *route) {
 func (p *Publisher) match(rt *route) {
 	// The versions are read before the trees: a change in between makes the route
 	// stale at once instead of never.
-	rt.subsSeen, rt.sharedSeen = rt.subs.Version(), rt.shared.Version()
+	rt.seen = rt.version()
 	clear(rt.targets)
 	clear(rt.groups)
-	rt.targets = p.r.readable(rt.name, p.r.own.match(rt.name, p.c, rt.targets[:0]))
-	rt.groups = p.r.own.matchGroups(rt.name, rt.groups[:0])
+	rt.targets = p.r.readable(rt.name, p.box.match(rt.name, p.c, rt.targets[:0]))
+	rt.groups = p.box.matchGroups(rt.name, rt.groups[:0])
+	if p.table != nil {
+		peers := p.table.boxes(rt.name, nil)
+		p.moved = p.moved || !slices.Equal(rt.peers, peers)
+		rt.peers = peers
+		rt.groups, rt.spread = p.table.spread(rt.name, rt.groups)
+	}
 }
 
 // readable keeps the targets that may read a topic.
@@ -205,14 +232,14 @@ func (m *matcher) target(c *Client) *target {
 func expiry(now int64, seconds uint32) int64 { return now + int64(seconds)*1e9 }
 
 // materialize copies a parsed publish into a message of its own.
-func (p *Publisher) materialize(name string, pub *message.Publish, now int64) *message.Message {
+func (p *Publisher) materialize(name string, pub *message.Publish, now int64, id message.ID) *message.Message {
 	n := len(pub.Payload) + len(pub.Props)
 	buf := make([]byte, 0, n)
 	buf = append(buf, pub.Payload...)
 	props := message.AppendForwarded(buf[len(buf):len(buf):n], pub.Props)
 	m := &message.Message{
-		ID: p.r.nextID(), Topic: name, Payload: buf[:len(buf):len(buf)], Props: props,
-		Publisher: p.c.ID, User: p.user, Created: now, QoS: pub.QoS, Retain: pub.Retain,
+		ID: id, Topic: name, Payload: buf[:len(buf):len(buf)], Props: props,
+		Publisher: p.id, User: p.user, Created: now, QoS: pub.QoS, Retain: pub.Retain,
 	}
 	if pub.HasExpiry {
 		m.Expires = expiry(now, pub.Expiry)

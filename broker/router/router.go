@@ -59,6 +59,7 @@ type Options struct {
 	Due      *due.Queue
 	Settings Settings
 	Now      func() time.Time
+	Cluster  Cluster // nil is a node alone
 }
 
 // Router takes publishes to the sessions that subscribed to them.
@@ -72,8 +73,12 @@ type Router struct {
 	now   func() time.Time
 	set   atomic.Pointer[Settings]
 
-	own *box
-	reg registry
+	own     *box
+	adopted boxes
+	reg     registry
+
+	cluster Cluster
+	peers   *peers // nil for a node alone
 
 	retained  *retained
 	delayed   delayed
@@ -100,10 +105,16 @@ func New(o Options) *Router {
 	r.set.Store(&o.Settings)
 	r.reg.init()
 	r.retained = newRetained(r)
-	r.delayed.items = map[uint64]*due.Item{}
+	r.delayed.items = map[delayedKey]*due.Item{}
 	r.exclusive.holders = map[topic.Filter]*Client{}
 	r.events = newEvents(r)
 	r.pager = newPager(r)
+	if r.cluster = o.Cluster; r.cluster == nil {
+		r.cluster = alone{}
+		return r
+	}
+	r.peers = newPeers()
+	r.adopted.put(r.newFeed(r.own))
 	return r
 }
 
@@ -155,6 +166,14 @@ func (r *Router) commitNode(op store.Op, pend *Pending) {
 		pend.left.Add(1)
 	}
 	r.store.Commit(&store.Batch{Ops: []store.Op{op}}, &commitDone{r: r, pend: pend})
+}
+
+// commitBox is commitNode for a record of a mailbox.
+func (r *Router) commitBox(b *box, op store.Op, pend *Pending) {
+	if pend != nil {
+		pend.left.Add(1)
+	}
+	r.store.Commit(&store.Batch{Box: b.id, Ops: []store.Op{op}}, &commitDone{r: r, pend: pend})
 }
 
 // wait waits for a commit that w was given to, or for ctx.

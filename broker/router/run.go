@@ -31,7 +31,9 @@ type run struct {
 	ids     []message.PacketID
 	blocks  [6]block // by form, see blockFor
 	msgs    []*message.Message
-	now     int64 // Unix nanoseconds, of all messages of the run; 0 until one is made
+	now     int64      // Unix nanoseconds, of all messages of the run; 0 until one is made
+	first   message.ID // of the run's messages; 0 until one is named
+	bundle  message.Bundle
 	payload int
 }
 
@@ -92,7 +94,9 @@ func (u *run) reset() {
 	clear(u.items)
 	clear(u.msgs)
 	u.items, u.ids, u.msgs = u.items[:0], u.ids[:0], u.msgs[:0]
-	u.n, u.raw, u.rt, u.p, u.now, u.payload = 0, nil, nil, nil, 0, 0
+	clear(u.bundle.Items)
+	u.bundle = message.Bundle{Items: u.bundle.Items[:0]}
+	u.n, u.raw, u.rt, u.p, u.now, u.payload, u.first = 0, nil, nil, nil, 0, 0, message.ID{}
 }
 
 // deliver hands the run to all its targets and groups. It reports whether there
@@ -116,7 +120,28 @@ func (u *run) deliver() bool {
 			g.publish(u.message(i), u.p.pending)
 		}
 	}
-	return len(rt.targets)+len(rt.groups) > 0
+	if len(rt.peers)+len(rt.spread) > 0 {
+		u.forward()
+	}
+	return rt.any()
+}
+
+// any reports whether somebody gets the topic's messages.
+func (rt *route) any() bool { return len(rt.targets)+len(rt.groups)+len(rt.peers)+len(rt.spread) > 0 }
+
+// name gives the run's messages their ids.
+func (u *run) name() message.ID {
+	if u.first.Seq == 0 {
+		u.first = message.ID{Run: u.p.r.run, Seq: u.p.r.seq.Add(uint64(u.max)) - uint64(u.max) + 1}
+	}
+	return u.first
+}
+
+func (u *run) time() int64 {
+	if u.now == 0 {
+		u.now = u.p.r.now().UnixNano()
+	}
+	return u.now
 }
 
 // blockFor returns the run's frames for a protocol version and QoS, with room
@@ -182,15 +207,14 @@ func (it *item) forwarded() []byte {
 
 // message returns item i as a message of its own, made on first use.
 func (u *run) message(i int) *message.Message {
-	if len(u.msgs) == 0 {
-		u.msgs = append(u.msgs, make([]*message.Message, u.n)...)
+	if n := u.n - len(u.msgs); n > 0 {
+		u.msgs = append(u.msgs, make([]*message.Message, n)...)
 	}
 	if u.msgs[i] == nil {
-		if u.now == 0 {
-			u.now = u.p.r.now().UnixNano()
-		}
 		it := &u.items[i]
-		u.msgs[i] = u.p.materialize(u.rt.name, &message.Publish{Payload: it.payload, Props: it.props, QoS: u.qos}, u.now)
+		id := u.name()
+		id.Seq += uint64(i)
+		u.msgs[i] = u.p.materialize(u.rt.name, &message.Publish{Payload: it.payload, Props: it.props, QoS: u.qos}, u.time(), id)
 	}
 	return u.msgs[i]
 }

@@ -14,7 +14,7 @@ import (
 // looked at by hooks. Nothing is gathered before it.
 func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	r := p.r
-	m := p.materialize(rt.name, pub, r.now().UnixNano())
+	m := p.materialize(rt.name, pub, r.now().UnixNano(), r.nextID())
 	if r.has.Publish {
 		changed, verdict := r.hooks.Publish(p.hook, m, p.version)
 		switch verdict.Fate {
@@ -22,7 +22,11 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 			return p.refuse(pub, verdict.Code, stats.DropHook, verdict.Why)
 		case hooks.Ignore:
 			r.stats.Drop(stats.DropHook, 1)
-			p.accept(pub)
+			p.accept(pub, m)
+			if !p.routed() {
+				p.lose()
+				return Outcome{}
+			}
 			p.settleOne(pub, codeSuccess)
 			return Outcome{}
 		}
@@ -41,17 +45,22 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 		wait = p.pending
 	}
 	p.current(rt) // asks hooks, if any, before the store is held; what changes until it is matched again is little
-	p.accept(pub)
+	p.accept(pub, m)
 	if code := r.retain(m, wait); code != codeSuccess {
 		return p.refuse(pub, code, stats.DropRetainLimit, "retained messages over their limit")
 	}
-	p.current(rt)
-	r.route(m, rt.targets, rt.groups, wait)
+	if !p.routed() || !p.hold(rt) {
+		p.lose()
+		return Outcome{}
+	}
+	r.route(m, rt.targets, rt.groups, wait, p.origin())
+	p.forwardOne(rt, m, wait)
+	p.let()
 	p.end()
 	if r.has.Published {
 		r.hooks.Published(p.hook, m, p.version)
 	}
-	matched := len(rt.targets)+len(rt.groups) > 0
+	matched := rt.any()
 	if !matched {
 		r.stats.Drop(stats.DropNoSubscriber, 1)
 	}
@@ -60,12 +69,12 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 }
 
 // accept begins what belongs to a publish that nobody refuses any more.
-func (p *Publisher) accept(pub *message.Publish) {
-	if pub.QoS > 0 {
+func (p *Publisher) accept(pub *message.Publish, m *message.Message) {
+	if pub.QoS > 0 && p.table == nil {
 		p.begin()
 	}
 	if pub.QoS == 2 {
-		p.receive(pub)
+		p.receive(pub, func() *message.Message { return m })
 	}
 }
 
@@ -81,7 +90,7 @@ func (r *Router) retain(m *message.Message, wait func() *Pending) byte {
 
 // route hands m to sessions and groups. wait answers what the commits are waited for
 // in; nil when nobody waits.
-func (r *Router) route(m *message.Message, targets []target, groups []*Group, wait func() *Pending) {
+func (r *Router) route(m *message.Message, targets []target, groups []*Group, wait func() *Pending, from origin) {
 	for i := range targets {
 		t := &targets[i]
 		e := session.Entry{Entry: store.Entry{Msg: m, SubIDs: t.subIDs, QoS: min(m.QoS, t.qos), Retain: m.Retain && t.rap}}
@@ -90,7 +99,10 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 			r.follows.dropped(m, t.c)
 			continue
 		}
-		t.c.push(e, wait)
+		if from.again && e.QoS == 2 && t.c.knows(m.ID) {
+			continue
+		}
+		t.c.push(e, wait, from)
 	}
 	for _, g := range groups {
 		g.publish(m, wait)
@@ -98,7 +110,7 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 }
 
 // push hands one message to a session.
-func (c *Client) push(e session.Entry, wait func() *Pending) {
+func (c *Client) push(e session.Entry, wait func() *Pending, from origin) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
@@ -107,6 +119,9 @@ func (c *Client) push(e session.Entry, wait func() *Pending) {
 	}
 	if e.QoS == 0 && (!c.r.Settings().QueueQoS0 || c.link != nil && !c.queuesLocked()) {
 		c.pushQoS0Locked(&e)
+		return
+	}
+	if c.page != nil && (!c.admitsLocked(from) || c.keepsLocked(&e, from, wait)) {
 		return
 	}
 	c.enqueueLocked(e)
@@ -147,13 +162,68 @@ func (c *Client) dropMessageLocked(why stats.DropReason, m *message.Message) {
 
 // Inject routes a message of the broker itself: a will, a delayed message. It does
 // not wait for commits. It answers the reason code of a refusal.
-func (r *Router) Inject(m *message.Message) byte {
-	if code := r.retain(m, nil); code != codeSuccess {
+func (r *Router) Inject(m *message.Message) byte { return r.inject(m, false, nil) }
+
+// inject is Inject with what waits for it. again says that it may have been routed
+// before.
+func (r *Router) inject(m *message.Message, again bool, wait func() *Pending) byte {
+	if code := r.retain(m, wait); code != codeSuccess {
 		r.stats.Drop(stats.DropRetainLimit, 1)
 		return code
 	}
 	from := r.reg.get(m.Publisher) // its No Local holds for what it had delayed, too
 	targets := r.readable(m.Topic, r.own.match(m.Topic, from, nil))
-	r.route(m, targets, r.own.matchGroups(m.Topic, nil), nil)
+	groups := r.own.matchGroups(m.Topic, nil)
+	if r.peers == nil {
+		r.route(m, targets, groups, wait, origin{again: again})
+		return codeSuccess
+	}
+	r.peers.mu.RLock()
+	defer r.peers.mu.RUnlock()
+	targets = r.readable(m.Topic, r.own.match(m.Topic, from, targets[:0]))
+	groups, spread := r.peers.spread(m.Topic, r.own.matchGroups(m.Topic, groups[:0]))
+	r.route(m, targets, groups, wait, origin{matched: r.peers.at, again: again})
+	r.forward(r.peers.boxes(m.Topic, nil), spread, m, r.peers.at, again, wait)
 	return codeSuccess
 }
+
+// injectThen routes a message of the broker itself and commits, by record, that it was
+// dealt with: written as one by a node alone. In a cluster record is called when all
+// targets have it, so that a crash in between repeats it with the same id.
+func (r *Router) injectThen(m *message.Message, again bool, record func()) {
+	if r.peers == nil {
+		r.store.Begin()
+		r.inject(m, again, nil)
+		record()
+		r.store.End()
+		return
+	}
+	pend := &Pending{owner: then{r, record}}
+	pend.left.Store(1)
+	r.inject(m, again, func() *Pending { return pend })
+	pend.done()
+}
+
+// then goes on when a message of the broker itself has arrived everywhere.
+type then struct {
+	r    *Router
+	next func()
+}
+
+// Ack implements Acker.
+func (t then) Ack([]message.PacketID, byte, byte) {}
+
+// Defer implements Acker.
+func (then) Defer(*Pending) {}
+
+// Complete implements Acker. It is called where no lock of a client may be taken.
+func (t then) Complete(*Pending) {
+	t.r.events.apart(func() {
+		t.r.store.Begin()
+		t.next()
+		t.r.store.End()
+	})
+}
+
+// Refuse implements Acker: a target is gone, or its records are another process's.
+func (t then) Refuse(p *Pending) { t.Complete(p) }

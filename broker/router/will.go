@@ -71,10 +71,15 @@ func (r *Router) sendWill(id message.ClientID, h *hooks.Client, w *Will, record 
 		r.store.End()
 		return
 	}
-	r.store.Begin()
 	if at == 0 {
-		r.Inject(will)
-	} else {
+		r.injectThen(will, true, record)
+		if r.has.WillSent {
+			r.hooks.WillSent(h, will)
+		}
+		return
+	}
+	r.store.Begin()
+	{
 		later := *will
 		later.Topic = name
 		if !r.delayed.add(r, &later, at, nil) {
@@ -83,9 +88,6 @@ func (r *Router) sendWill(id message.ClientID, h *hooks.Client, w *Will, record 
 	}
 	record()
 	r.store.End()
-	if at == 0 && r.has.WillSent {
-		r.hooks.WillSent(h, will)
-	}
 }
 
 // judgeDueWill answers the message that a will is published as. For $delayed, at is
@@ -93,7 +95,9 @@ func (r *Router) sendWill(id message.ClientID, h *hooks.Client, w *Will, record 
 func (r *Router) judgeDueWill(h *hooks.Client, w *Will) (m *message.Message, name string, at int64, why string) {
 	will := *w.Message
 	will.Created = r.now().UnixNano()
-	will.ID = r.nextID()
+	if will.ID.Seq == 0 {
+		will.ID = r.nextID()
+	}
 	if w.HasExp {
 		will.Expires = expiry(will.Created, w.Expiry)
 	}

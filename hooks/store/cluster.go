@@ -15,12 +15,16 @@ type Adoption struct {
 	Heads   []AdoptedHead
 	Groups  []GroupEntry // each group's in order of Seq
 	Delayed []DelayedEntry
+	End     message.Position // where its inbox ended: up to there messages may come again
+	Orderly bool             // its process released it
 }
 
 // AdoptedHead is a session of an adopted mailbox.
 type AdoptedHead struct {
 	Head
-	At message.Position // everything up to there is in the session's records
+	At      message.Position // everything up to there is in the session's records
+	Since   message.Position // what was matched before came through the mailbox it was in before
+	Overlap []message.ID     // what was matched later, but came through that, too
 }
 
 // GroupEntry is a message that waits in a shared group ("group/filter") for a member.

@@ -1,0 +1,280 @@
+package router
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/stats"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// What a publish needs in a cluster beside its own node's sessions: the order that
+// changes of the route table, other processes and failures leave it, and the way to
+// other mailboxes. A node alone takes none of this.
+
+// received is a QoS 2 publish of a persistent session that is not known to be routed.
+type received struct {
+	id message.PacketID
+	m  *message.Message
+}
+
+// unsettled counts the groups of publishes of a connection that are not acknowledged.
+type unsettled struct {
+	n     atomic.Int32
+	quiet chan struct{} // told when there is none; full: whoever waits looks anyway
+	lost  atomic.Bool   // one failed: nothing that follows may be routed
+}
+
+func (u *unsettled) settledOne() {
+	if u.n.Add(-1) > 0 {
+		return
+	}
+	select {
+	case u.quiet <- struct{}{}:
+	default:
+	}
+}
+
+// waitSettled waits until everything that the connection published is acknowledged. It
+// reports false when the connection is to end. It is called with no lock held, and not
+// between Store.Begin and End.
+func (p *Publisher) waitSettled() bool {
+	for p.n.Load() > 0 {
+		select {
+		case <-p.quiet:
+		case <-p.link.gone():
+			return false
+		}
+	}
+	return !p.lost.Load()
+}
+
+// hold brings a route's targets up to date and keeps the route table as it is until let.
+// When the targets in other mailboxes have changed, what was sent to the old ones is
+// waited for first, so that nothing overtakes it. It reports false when the connection
+// is to end.
+func (p *Publisher) hold(rt *route) bool {
+	if p.table == nil {
+		p.current(rt)
+		return true
+	}
+	for {
+		if p.lost.Load() {
+			return false
+		}
+		p.table.mu.RLock()
+		p.current(rt)
+		p.matched = p.table.at
+		if !p.moved && !p.forgot || p.n.Load() == 0 {
+			p.moved, p.forgot = false, false
+			return true
+		}
+		p.table.mu.RUnlock()
+		if !p.waitSettled() {
+			return false
+		}
+	}
+}
+
+func (p *Publisher) let() {
+	if p.table != nil {
+		p.table.mu.RUnlock()
+	}
+}
+
+// lose gives up what is at hand: it is never acknowledged, and the connection ends.
+func (p *Publisher) lose() {
+	p.pend, p.received = nil, nil
+	p.lost.Store(true)
+	p.link.End(codeUnavailable, "publish could not be routed")
+}
+
+// inOrder waits, before the first QoS 1 or 2 publish of a connection, until what the
+// client may have published through another instance before has been consumed.
+func (p *Publisher) inOrder() bool {
+	if p.table != nil {
+		ctx, cancel := p.context()
+		err := p.r.cluster.CaughtUp(ctx)
+		cancel()
+		if err != nil {
+			return false
+		}
+		p.quiet = make(chan struct{}, 1)
+	}
+	p.ordered = true
+	return true
+}
+
+// context ends with the connection.
+func (p *Publisher) context() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	gone := p.link.gone()
+	if gone == nil {
+		return ctx, cancel
+	}
+	stop := make(chan struct{})
+	go func() { // ends with cancel
+		select {
+		case <-gone:
+			cancel()
+		case <-stop:
+		}
+	}()
+	return ctx, func() { close(stop); cancel() }
+}
+
+// receiveFirst notes a QoS 2 publish whose identifier and message are committed before it
+// is routed: a crash in between is made good from the record.
+func (p *Publisher) receiveFirst(id message.PacketID, m *message.Message) {
+	p.c.mu.Lock()
+	p.c.sess.Received(&p.c.out, id)
+	p.c.out.Ops = nil // routed commits them, with their messages
+	p.c.mu.Unlock()
+	p.received = append(p.received, received{id, m})
+}
+
+// routed commits what receiveFirst noted. It reports false if that was refused, or the
+// connection is to end.
+func (p *Publisher) routed() bool {
+	if len(p.received) == 0 {
+		return true
+	}
+	ops := make([]store.Op, len(p.received))
+	for i, rc := range p.received {
+		ops[i] = store.Op{Kind: store.KindReceived, ID: rc.id, Msg: rc.m}
+	}
+	w := make(commitWait, 1)
+	p.c.mu.Lock()
+	p.r.store.Commit(p.c.batchLocked(ops), w)
+	p.c.mu.Unlock()
+	select {
+	case err := <-w:
+		return err == nil
+	case <-p.link.gone():
+		return false
+	}
+}
+
+// follow makes the publishes of pend known to be routed when all their targets have
+// them, and the connection wait for them when it must.
+func (p *Publisher) follow(pend *Pending) {
+	if p.table == nil {
+		return
+	}
+	pend.of, pend.cluster, pend.matched = p, p.r.cluster, p.matched
+	for _, rc := range p.received {
+		pend.routed = append(pend.routed, store.Op{Kind: store.KindReceived, ID: rc.id})
+	}
+	p.received = nil
+	p.n.Add(1)
+}
+
+// commitRouted records that all targets have the publishes: a repetition after a crash
+// is not routed again.
+func (p *Pending) commitRouted() {
+	p.of.r.events.apart(func() {
+		c := p.of.c
+		p.left.Store(1)
+		c.mu.Lock()
+		for _, op := range p.routed {
+			if c.sess.HasReceived(op.ID) {
+				c.out.Ops = append(c.out.Ops, op)
+			}
+		}
+		p.routed = nil
+		c.commitLocked(p)
+		c.mu.Unlock()
+		p.done()
+	})
+}
+
+// forward hands the run to other mailboxes.
+func (u *run) forward() {
+	rt := u.rt
+	if len(rt.peers) > 0 {
+		b := u.asBundle()
+		b.Match = true
+		for _, box := range rt.peers {
+			u.p.r.send(box, b, u.p.pending)
+		}
+	}
+	for _, s := range rt.spread {
+		for i := range u.n {
+			u.p.r.sendGroup(s, u.message(i), nil, u.p.pending)
+		}
+	}
+}
+
+// asBundle encodes nothing yet; the bundle is good until the run is reset.
+func (u *run) asBundle() *message.Bundle {
+	b := &u.bundle
+	b.Topic, b.Publisher, b.User, b.QoS, b.Matched, b.Created = u.rt.name, u.p.id, u.p.user, u.qos, u.p.matched, u.time()
+	if u.qos > 0 {
+		b.First = u.name()
+	}
+	for i := range u.items {
+		b.Items = append(b.Items, message.BundleItem{Payload: u.items[i].payload, Props: u.items[i].forwarded()})
+	}
+	return b
+}
+
+// bundleOf is a bundle of one message.
+func bundleOf(m *message.Message) *message.Bundle {
+	return &message.Bundle{
+		Topic: m.Topic, Publisher: m.Publisher, User: m.User, First: m.ID, Created: m.Created, QoS: m.QoS,
+		Items: []message.BundleItem{{Payload: m.Payload, Props: m.Props, Expires: m.Expires, Retain: m.Retain}},
+	}
+}
+
+// forwardOne hands one message to other mailboxes. wait answers what their inboxes are
+// waited for in; nil when nobody waits.
+func (p *Publisher) forwardOne(rt *route, m *message.Message, wait func() *Pending) {
+	p.r.forward(rt.peers, rt.spread, m, p.matched, false, wait)
+}
+
+func (r *Router) forward(peers []message.MailboxID, groups []*spread, m *message.Message, matched message.Position, again bool, wait func() *Pending) {
+	if len(peers) > 0 {
+		b := bundleOf(m)
+		b.Matched, b.Match, b.Again = matched, true, again
+		for _, box := range peers {
+			r.send(box, b, wait)
+		}
+	}
+	for _, s := range groups {
+		r.sendGroup(s, m, nil, wait)
+	}
+}
+
+// send hands a bundle to another mailbox.
+func (r *Router) send(box message.MailboxID, b *message.Bundle, wait func() *Pending) {
+	switch {
+	case b.QoS == 0:
+		r.cluster.Loose(box, b)
+	case wait == nil:
+		r.cluster.Append(box, b, nobody{})
+	default:
+		r.cluster.Append(box, b, wait().target())
+	}
+}
+
+// nobody waits for a commit.
+type nobody struct{}
+
+// Committed implements store.Committed.
+func (nobody) Committed(error) {}
+
+// sendGroup gives a message to a shared group that has members in several mailboxes.
+func (r *Router) sendGroup(s *spread, m *message.Message, tried []message.MailboxID, wait func() *Pending) {
+	box, ok := s.choose(tried)
+	switch {
+	case !ok:
+		r.stats.Drop(stats.DropNoSubscriber, 1)
+	case box == "":
+		s.local.publish(m, wait)
+	default:
+		b := bundleOf(m)
+		b.Group, b.Tried = s.key, tried
+		r.send(box, b, wait)
+	}
+}

@@ -1,0 +1,445 @@
+package router
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/stats"
+	"github.com/skeinmq/skein/broker/topic"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// boxes are the mailboxes whose inboxes this process consumes: its own and adopted ones.
+type boxes struct {
+	mu   sync.Mutex
+	byID map[message.MailboxID]*feed // the own one under ""
+}
+
+func (b *boxes) feed(id message.MailboxID) *feed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.byID[id]
+}
+
+func (b *boxes) put(f *feed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.byID == nil {
+		b.byID = map[message.MailboxID]*feed{}
+	}
+	b.byID[f.p.box.id] = f
+}
+
+// take removes a mailbox.
+func (b *boxes) take(id message.MailboxID) *feed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.byID[id]
+	delete(b.byID, id)
+	return f
+}
+
+func (b *boxes) all() []*feed {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]*feed, 0, len(b.byID))
+	for _, f := range b.byID {
+		list = append(list, f)
+	}
+	return list
+}
+
+// origin is where a message comes from. Position at, of an inbox, is 0 for what was
+// published here.
+type origin struct {
+	at      message.Position
+	matched message.Position // of the route table
+	again   bool             // it may be known already
+}
+
+// bundleBits are how many bundles an entry of an inbox can have, as a power of two: a
+// place counts bundles, so that of an entry with several each is told from the others.
+const bundleBits = 16
+
+// feed is the publisher of what comes through a mailbox's inbox. What belongs to QoS 1
+// and 2 belongs to the goroutine that calls Deliver.
+type feed struct {
+	p     Publisher
+	at    message.Position // of the entry at hand
+	index message.Position // of the bundle in it
+	from  origin
+
+	mu    sync.Mutex // guards loose: QoS 0 has a goroutine of its own
+	loose Publisher
+}
+
+func (r *Router) newFeed(b *box) *feed {
+	f := &feed{}
+	f.p = Publisher{r: r, box: b, feed: f, ordered: true, version: message.V5, link: &Link{}}
+	f.loose = Publisher{r: r, box: b, feed: f, ordered: true, version: message.V5, link: &Link{}, acks: arrival{nobody{}, r.log}}
+	return f
+}
+
+// arrival acknowledges a bundle to whoever trims the inbox.
+type arrival struct {
+	done store.Committed
+	log  *slog.Logger
+}
+
+// Ack implements Acker.
+func (a arrival) Ack([]message.PacketID, byte, byte) { a.done.Committed(nil) }
+
+// Defer implements Acker.
+func (arrival) Defer(*Pending) {}
+
+// Complete implements Acker.
+func (a arrival) Complete(*Pending) { a.done.Committed(nil) }
+
+// Refuse implements Acker. A store that waits for better times refuses only what would be
+// refused for ever: waiting for it would keep everything behind it.
+func (a arrival) Refuse(*Pending) {
+	a.log.Error("message from another instance could not be stored for a session")
+	a.done.Committed(nil)
+}
+
+// Deliver takes a bundle from a mailbox's inbox. done is told when everything that it
+// led to is committed.
+func (r *Router) Deliver(box message.MailboxID, at message.Position, b *message.Bundle, done store.Committed) {
+	f := r.adopted.feed(box)
+	if f == nil {
+		done.Committed(nil)
+		return
+	}
+	if f.at != at {
+		f.at, f.index = at, 0
+	} else {
+		f.index++
+	}
+	r.store.Wait(nothing)
+	f.from = origin{at: at<<bundleBits | min(f.index, 1<<bundleBits-1), matched: b.Matched, again: b.Again || at <= f.p.box.replays}
+	f.p.acks = arrival{done, r.log}
+	f.take(&f.p, b)
+}
+
+func nothing() <-chan struct{} { return nil }
+
+// Loose takes a bundle of QoS 0.
+func (r *Router) Loose(box message.MailboxID, b *message.Bundle) {
+	f := r.adopted.feed(box)
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.take(&f.loose, b)
+}
+
+func (f *feed) take(p *Publisher, b *message.Bundle) {
+	p.id, p.user = b.Publisher, b.User
+	// No Local holds for a publisher whose session was adopted with this mailbox.
+	if c := p.r.reg.get(b.Publisher); c != p.c {
+		p.c = c
+		clear(p.routes)
+		p.last = nil
+	}
+	switch rt := p.routeFor([]byte(b.Topic)); {
+	case rt == nil:
+		p.r.log.Error("topic name from another instance is invalid", "topic", b.Topic)
+	case b.Group != "":
+		p.toGroup(b)
+	case b.Again || f.from.again && b.QoS == 2 || slices.ContainsFunc(b.Items, special):
+		p.current(rt)
+		for i := range b.Items {
+			p.r.route(b.Message(i).Clone(), rt.targets, rt.groups, p.wait(b.QoS), f.origin(b))
+		}
+	default:
+		p.takeRun(rt, b)
+	}
+	p.pendNow(b.QoS)
+}
+
+// special tells an item that has to be looked at.
+func special(it message.BundleItem) bool { return it.Retain || it.Expires != 0 }
+
+// origin is where the bundle at hand came from.
+func (f *feed) origin(b *message.Bundle) origin {
+	if b.QoS == 0 {
+		return origin{}
+	}
+	return f.from
+}
+
+func (p *Publisher) wait(qos byte) func() *Pending {
+	if qos == 0 {
+		return nil
+	}
+	return p.pending
+}
+
+// pendNow ends the bundle at hand.
+func (p *Publisher) pendNow(qos byte) {
+	if qos > 0 {
+		p.settle(nil, qos, codeSuccess)
+	}
+}
+
+func (p *Publisher) takeRun(rt *route, b *message.Bundle) {
+	p.current(rt)
+	u := runs.Get().(*run)
+	for i := range b.Items {
+		it := &b.Items[i]
+		u.add(p, rt, &message.Publish{Payload: it.Payload, Props: it.Props, QoS: b.QoS}, nil)
+	}
+	u.rawOK, u.ids = false, u.ids[:0]
+	u.first, u.now = b.First, b.Created
+	u.deliver()
+	u.reset()
+	runs.Put(u)
+}
+
+// toGroup gives the messages of a bundle to a member of a group. A mailbox that has none
+// online hands them on.
+func (p *Publisher) toGroup(b *message.Bundle) {
+	name, filter, _ := strings.Cut(b.Group, "/")
+	key := groupKey{name, topic.Filter(filter)}
+	for i := range b.Items {
+		m := b.Message(i).Clone()
+		g := p.box.groups.get(key)
+		if g != nil && (g.online() > 0 || m.QoS == 0) {
+			g.publish(m, p.wait(m.QoS))
+			continue
+		}
+		if m.QoS == 0 || !p.r.handOn(b.Group, m, append(slices.Clone(b.Tried), p.box.id), p.wait(m.QoS)) {
+			if g == nil { // it ended
+				p.r.stats.Drop(stats.DropSessionEnded, 1)
+				continue
+			}
+			g.publish(m, p.wait(m.QoS))
+		}
+	}
+}
+
+func (g *groups) get(key groupKey) *Group {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.byKey[key]
+}
+
+// handOn gives a message to a mailbox of the group that has a member online and was not
+// tried. It reports false if there is none.
+func (r *Router) handOn(key string, m *message.Message, tried []message.MailboxID, wait func() *Pending) bool {
+	_, filter, _ := strings.Cut(key, "/")
+	best := message.MailboxID("")
+	r.peers.mu.RLock()
+	r.peers.groups.Match(sample(filter), func(_ topic.Filter, g peerGroup, online *int) {
+		if g.key == key && *online > 0 && !slices.Contains(tried, g.box) {
+			best = g.box
+		}
+	})
+	r.peers.mu.RUnlock()
+	if best == "" {
+		return false
+	}
+	b := bundleOf(m)
+	b.Group, b.Tried = key, tried
+	r.send(best, b, wait)
+	return true
+}
+
+// sample is a topic name that a filter matches.
+func sample(filter string) string {
+	levels := strings.Split(filter, "/")
+	for i, l := range levels {
+		if l == "+" || l == "#" {
+			levels[i] = "x"
+		}
+	}
+	return strings.Join(levels, "/")
+}
+
+// handOnGroup gives what waits in a group to a mailbox that has a member online, if none
+// is here.
+func (r *Router) handOnGroup(key string) {
+	name, filter, _ := strings.Cut(key, "/")
+	for _, f := range r.adopted.all() {
+		b := f.p.box
+		g := b.groups.get(groupKey{name, topic.Filter(filter)})
+		if g == nil || g.online() > 0 {
+			continue
+		}
+		for {
+			w, ok := g.take(r.now().UnixNano(), nil)
+			if !ok {
+				break
+			}
+			pend := &Pending{owner: handed{g, w}}
+			pend.left.Store(1)
+			if !r.handOn(key, w.m, []message.MailboxID{b.id}, func() *Pending { return pend }) {
+				g.mu.Lock()
+				g.takeBackLocked([]waiting{w})
+				g.mu.Unlock()
+				break
+			}
+			pend.done()
+		}
+	}
+}
+
+// handed is a group's message on its way to another mailbox: its record goes when it is
+// there.
+type handed struct {
+	g *Group
+	w waiting
+}
+
+// Ack implements Acker.
+func (h handed) Ack([]message.PacketID, byte, byte) { h.Complete(nil) }
+
+// Defer implements Acker.
+func (handed) Defer(*Pending) {}
+
+// Complete implements Acker.
+func (h handed) Complete(*Pending) { h.g.forget(h.w) }
+
+// Refuse implements Acker: the other mailbox is gone.
+func (h handed) Refuse(*Pending) {
+	h.g.mu.Lock()
+	h.g.takeBackLocked([]waiting{h.w})
+	h.g.mu.Unlock()
+}
+
+// knows asks the store whether the session was given a message before. Redis away, it
+// waits.
+func (c *Client) knows(id message.ID) bool {
+	if !c.Persistent() {
+		return false
+	}
+	for {
+		known, err := c.r.cluster.Known(context.Background(), c.ID, id)
+		if err == nil {
+			return known
+		}
+		c.r.log.Error("cannot tell whether a session knows a message", "client", string(c.ID), "error", err)
+		if !c.r.pause() {
+			return false
+		}
+	}
+}
+
+// pause waits a moment before something is tried again. It reports false when the router
+// closes.
+func (r *Router) pause() bool {
+	t := time.NewTimer(retryPause)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.pager.quit:
+		return false
+	}
+}
+
+const retryPause = 100 * time.Millisecond
+
+// Retained applies a change of a retained message that was made anywhere, in the order
+// that holds for all.
+func (r *Router) Retained(m *message.Message, removed bool) { r.retained.apply(m, removed) }
+
+// Adopt takes over a mailbox of a process that is gone: the sessions that live there, what
+// waits in its groups, and its delayed messages. Its inbox is consumed from then on.
+func (r *Router) Adopt(id message.MailboxID, a *store.Adoption) {
+	b := newBox(id)
+	b.replays = a.End
+	f := r.newFeed(b)
+	r.adopted.put(f)
+	for i := range a.Heads {
+		r.adoptHead(b, &a.Heads[i], a.Orderly)
+	}
+	taken := map[*Group]map[message.ID]bool{}
+	for i := range a.Groups {
+		e := &a.Groups[i]
+		r.restoreWaiting(context.Background(), b, taken, e.Group, e.Seq, e.Msg)
+	}
+	for i := range a.Delayed {
+		e := &a.Delayed[i]
+		r.delayed.adopt(r, b, e.Seq, e.At, e.Msg)
+	}
+	r.log.Info("mailbox adopted", "mailbox", string(id), "sessions", len(a.Heads))
+}
+
+// adoptHead takes over one session.
+func (r *Router) adoptHead(b *box, h *store.AdoptedHead, orderly bool) {
+	if old := r.reg.get(h.Session.ID); old != nil { // it is older: only one process can own it
+		r.forget(old)
+	}
+	grace := time.Duration(0)
+	if orderly {
+		grace = r.Settings().WillGrace
+	}
+	c := r.restoreHeadIn(b, &h.Head, grace)
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	if c.page != nil {
+		c.page.at, c.page.since = h.At, h.Since
+		c.page.overlap = overlapOf(h.Overlap)
+	}
+	c.mu.Unlock()
+}
+
+// Lost forgets an adopted mailbox that belongs to another process now, or the own one,
+// which is empty: nothing of it can be committed any more.
+func (r *Router) Lost(id message.MailboxID) {
+	f := r.adopted.feed(id)
+	if f == nil {
+		return
+	}
+	if id != "" {
+		r.adopted.take(id)
+	}
+	for _, c := range r.reg.all() {
+		c.mu.Lock()
+		there := c.boxLocked() == f.p.box
+		c.mu.Unlock()
+		if there {
+			r.forget(c)
+		}
+	}
+}
+
+// forget closes a session's connection and forgets the session; its records are another
+// process's.
+func (r *Router) forget(c *Client) {
+	ctx, cancel := context.WithTimeout(context.Background(), forgetWait)
+	defer cancel()
+	c.mu.Lock()
+	l := c.link
+	c.recorded = false // nothing of it is committed from here
+	c.head.Will = nil
+	c.mu.Unlock()
+	if l != nil {
+		_ = r.takeOver(ctx, c, false) // a connection that does not end in time finds its session ended
+	}
+	if _, _, ok := c.markEnded(); ok {
+		r.deleteSession(c)
+	}
+}
+
+const forgetWait = 10 * time.Second
+
+func overlapOf(list []message.ID) map[message.ID]struct{} {
+	if len(list) == 0 {
+		return nil
+	}
+	m := make(map[message.ID]struct{}, len(list))
+	for _, id := range list {
+		m[id] = struct{}{}
+	}
+	return m
+}

@@ -1,0 +1,115 @@
+package router
+
+import (
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/session"
+)
+
+// transit is a session on its way between mailboxes. At the old one it is noted what
+// was enqueued since the move was prepared; what comes after the move was ordered is
+// kept until it is known whether the session has gone. At the new one everything is kept
+// until the session has arrived.
+type transit struct {
+	token string
+	keep  bool
+	noted []noted
+	kept  []kept
+}
+
+// noted is a message that the session was given while its move was prepared.
+type noted struct {
+	id      message.ID
+	matched message.Position
+}
+
+// kept is a message that waits for where the session is.
+type kept struct {
+	e    session.Entry
+	from origin
+	pend *Pending // nil when nobody waits
+}
+
+// origin is where the publishes at hand come from.
+func (p *Publisher) origin() origin {
+	if p.feed != nil {
+		return p.feed.from
+	}
+	return origin{matched: p.matched}
+}
+
+// admitsLocked reports whether what comes from there is for the session, and not
+// something that it has: because an inbox is read again, or because it came through the
+// mailbox that the session was in before.
+func (c *Client) admitsLocked(from origin) bool {
+	if from.at == 0 {
+		return true
+	}
+	p := c.page
+	if from.at <= p.at || from.matched < p.since {
+		return false
+	}
+	if p.transit == nil || !p.transit.keep {
+		p.at = from.at
+	}
+	return true
+}
+
+// keepsLocked reports whether an entry is not to be enqueued: it waits for the session's
+// move, or came through its old mailbox.
+func (c *Client) keepsLocked(e *session.Entry, from origin, wait func() *Pending) bool {
+	p := c.page
+	if p == nil || p.transit == nil && p.overlap == nil {
+		return false
+	}
+	if _, has := p.overlap[e.Msg.ID]; has {
+		return true
+	}
+	t := p.transit
+	switch {
+	case t == nil:
+		return false
+	case !t.keep:
+		t.noted = append(t.noted, noted{e.Msg.ID, from.matched})
+		return false
+	case e.QoS == 0:
+		return true // at most once: it is lost with the move
+	}
+	k := kept{e: *e, from: from}
+	if wait != nil {
+		k.pend = wait()
+		k.pend.left.Add(1)
+	}
+	t.kept = append(t.kept, k)
+	return true
+}
+
+// dropKeptLocked lets go of what was kept: others have it.
+func (t *transit) drop() {
+	for i := range t.kept {
+		if p := t.kept[i].pend; p != nil {
+			p.done()
+		}
+	}
+	t.kept = nil
+}
+
+// takeKeptLocked enqueues what was kept and is the session's: matched at since or later,
+// and not in overlap. c.page.transit must be nil by now.
+func (c *Client) takeKeptLocked(t *transit) {
+	for i := range t.kept {
+		k := &t.kept[i]
+		if k.from.at != 0 && k.from.at > c.page.at {
+			c.page.at = k.from.at
+		}
+		_, has := c.page.overlap[k.e.Msg.ID]
+		if k.from.matched >= c.page.since && !has {
+			c.enqueueLocked(k.e)
+			c.commitLocked(k.pend)
+		}
+		if k.pend != nil {
+			k.pend.done()
+		}
+	}
+	t.kept = nil
+	c.pumpLocked(nil)
+}
