@@ -48,11 +48,12 @@ type Announcer interface {
 
 // Claimer brings sessions here.
 type Claimer interface {
-	// Claim makes this process the owner of a client id, wherever its session is. expect
-	// is called, at most once, with the head and subscriptions of a session that is on
-	// its way: from then on the router keeps what comes for it (see Client.coming). It
-	// answers where the session is.
-	Claim(ctx context.Context, id message.ClientID, expect func(*store.Head)) (Claim, error)
+	// Claim makes this process the owner of a client id, wherever its session is. may is
+	// asked about a session of another process before anything is done; its no is
+	// ErrOtherUser. expect is called with the head and subscriptions of a session that is
+	// on its way: from then on the router keeps what comes for it. A claim that is given up
+	// after that finds out whether the session has come.
+	Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (Claim, error)
 	// Release takes back a claim that no session came of.
 	Release(id message.ClientID)
 	// Known reports whether the records of a session that lives here name a QoS 2 message
@@ -94,7 +95,7 @@ func (alone) Latest(context.Context) error                               { retur
 func (alone) Release(message.ClientID)                                   {}
 func (alone) Let(string, message.ClientID)                               {}
 
-func (alone) Claim(context.Context, message.ClientID, func(*store.Head)) (Claim, error) {
+func (alone) Claim(context.Context, message.ClientID, func(*store.Session) bool, func(*store.Head)) (Claim, error) {
 	return Claim{}, nil
 }
 func (alone) Known(context.Context, message.ClientID, message.ID) (bool, error) { return false, nil }

@@ -49,6 +49,19 @@ func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(dst [
 		return &ConnectError{codeUnavailable, "another connect of this client id is under way"}
 	}
 	defer leave()
+	cl, err := r.claim(ctx, &q)
+	if err != nil {
+		return err
+	}
+	err = r.connect(ctx, q, ready)
+	if err != nil && r.peers != nil && !cl.Found && r.reg.get(q.ID) == nil {
+		r.cluster.Release(q.ID)
+	}
+	return err
+}
+
+// connect is Connect once the client id is this process's.
+func (r *Router) connect(ctx context.Context, q ConnectRequest, ready func([]byte, ConnectResult) []byte) error {
 	old, epoch, err := r.displace(ctx, &q)
 	if err != nil {
 		return err
@@ -219,8 +232,36 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 	c.sess.Connected(l, l.Window)
 	c.link = l
 	c.live.Store(l)
+	c.announceOnlineLocked()
 	c.pumpLocked(nil)
 	return nil
+}
+
+// nameWillLocked gives a will the id that it is sent with by whoever sends it.
+func (c *Client) nameWillLocked() {
+	w := c.head.Will
+	if w == nil || c.r.peers == nil || w.Message.ID.Seq != 0 {
+		return
+	}
+	named, m := *w, *w.Message
+	m.ID = c.r.nextID()
+	named.Message = &m
+	c.head.Will = &named
+}
+
+// announceOnlineLocked tells the other instances how many members are connected of the
+// groups that the client is in.
+func (c *Client) announceOnlineLocked() {
+	if c.r.peers == nil {
+		return
+	}
+	for _, m := range c.rareLocked().members {
+		m.g.announce()
+	}
+}
+
+func (g *Group) announce() {
+	g.r.cluster.Online(g.box.id, sharePrefix+g.key.record(), g.online())
 }
 
 // sameRules reports whether two connections of a client are certainly judged alike.
@@ -232,7 +273,8 @@ func (r *Router) sameRules(a, b *hooks.Client) bool {
 // commitHeadLocked commits the session's head with what else was recorded.
 func (c *Client) commitHeadLocked() commitWait {
 	w := make(commitWait, 1)
-	c.recorded = c.Persistent() || c.head.Will != nil && c.r.Settings().Durable
+	c.recorded = c.Persistent() || c.head.Will != nil && c.r.Settings().Durable || c.r.peers != nil
+	c.nameWillLocked()
 	if !c.recorded {
 		w <- nil
 		return w

@@ -25,6 +25,7 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	c.link = nil
 	c.makeRareLocked().leaving = l
 	c.live.Store(nil)
+	c.announceOnlineLocked()
 	c.sess.Disconnected()
 	if q.HasExpiry {
 		c.head.Expiry = min(q.Expiry, r.Settings().MaxExpiry)

@@ -31,5 +31,6 @@ func (e *exclusive) release(f topic.Filter, c *Client) {
 	defer e.mu.Unlock()
 	if e.holders[f] == c {
 		delete(e.holders, f)
+		c.r.cluster.Let(string(f), c.ID)
 	}
 }

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"context"
 	"sync/atomic"
 
 	"github.com/skeinmq/skein/broker/message"
@@ -94,7 +93,7 @@ func (p *Publisher) lose() {
 // client may have published through another instance before has been consumed.
 func (p *Publisher) inOrder() bool {
 	if p.table != nil {
-		ctx, cancel := p.context()
+		ctx, cancel := p.link.context()
 		err := p.r.cluster.CaughtUp(ctx)
 		cancel()
 		if err != nil {
@@ -104,24 +103,6 @@ func (p *Publisher) inOrder() bool {
 	}
 	p.ordered = true
 	return true
-}
-
-// context ends with the connection.
-func (p *Publisher) context() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	gone := p.link.gone()
-	if gone == nil {
-		return ctx, cancel
-	}
-	stop := make(chan struct{})
-	go func() { // ends with cancel
-		select {
-		case <-gone:
-			cancel()
-		case <-stop:
-		}
-	}()
-	return ctx, func() { close(stop); cancel() }
 }
 
 // receiveFirst notes a QoS 2 publish whose identifier and message are committed before it

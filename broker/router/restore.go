@@ -8,7 +8,6 @@ import (
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/session"
 	"github.com/skeinmq/skein/broker/topic"
-	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
 )
 
@@ -49,9 +48,7 @@ func (r *Router) restoreHead(h *store.Head) { r.restoreHeadIn(r.own, h, r.Settin
 func (r *Router) restoreHeadIn(b *box, h *store.Head, grace time.Duration) *Client {
 	persistent := h.Session.Expiry > 0
 	c := r.newClient(h.Session.ID, persistent)
-	c.hook = r.hooks.NewClient(hooks.Info{
-		ID: string(c.ID), User: h.Session.User, HasUser: h.Session.HasUser, Version: h.Session.Version,
-	})
+	c.hook = r.identityOf(&h.Session)
 	c.mu.Lock()
 	c.settleLocked(b)
 	c.head, c.recorded = h.Session, true
@@ -74,6 +71,7 @@ func (r *Router) restoreHeadIn(b *box, h *store.Head, grace time.Duration) *Clie
 
 func (c *Client) restoreSubsLocked(subs []store.Subscription) {
 	r := c.r
+	var keys []string
 	for _, s := range subs {
 		parsed, err := topic.Parse(s.Filter)
 		if err != nil {
@@ -84,6 +82,10 @@ func (c *Client) restoreSubsLocked(subs []store.Subscription) {
 			r.exclusive.take(parsed.Filter, c)
 		}
 		c.enterLocked(&subscription{s, parsed})
+		keys = append(keys, c.subs.get(s.Filter).announcement())
+	}
+	if c.r.peers != nil && len(keys) > 0 {
+		r.cluster.Join(c.boxLocked().id, keys, nobody{})
 	}
 	c.out.Ops = nil // they are stored
 }
@@ -102,11 +104,12 @@ func (c *Client) load(ctx context.Context) error {
 		return fmt.Errorf("load session: %w", err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.sess.Load(img)
 	c.resumeWalksLocked(img.Cursors)
 	c.unloaded = false
 	c.accountLocked()
+	c.mu.Unlock()
+	c.r.finishRouting(c, img.Unrouted)
 	return nil
 }
 

@@ -151,7 +151,7 @@ const cursorPage = 64
 func (t *retained) newCursor(filter topic.Filter, s Sub) *cursor {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.names.Len() == 0 {
+	if t.names.Len() == 0 && t.r.peers == nil {
 		return nil
 	}
 	return &cursor{filter: filter, sub: s, version: t.version}

@@ -30,9 +30,14 @@ func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply 
 			subs[i], codes[i] = r.judgeFilter(l, &filters[i])
 		}
 	}
+	if !r.holdExclusive(l, subs, codes) {
+		l.End(codeUnavailable, "holder of an exclusive subscription could not be stored")
+		return
+	}
 	c.mu.Lock()
-	walks := c.enterAllLocked(subs, codes)
+	walks, joined := c.enterAllLocked(subs, codes)
 	committed := c.commitSubsLocked()
+	box := c.boxLocked().id
 	c.mu.Unlock()
 	if committed != nil {
 		select {
@@ -44,6 +49,10 @@ func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply 
 		case <-l.gone():
 			return
 		}
+	}
+	if !r.announced(l, box, joined) || !r.upToDate(l, walks) {
+		l.End(codeUnavailable, "subscription could not be announced")
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +67,7 @@ func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply 
 
 // enterAllLocked makes the subscriptions match and answers the walks through the
 // retained messages that follow.
-func (c *Client) enterAllLocked(subs []*subscription, codes []byte) (walks []*cursor) {
+func (c *Client) enterAllLocked(subs []*subscription, codes []byte) (walks []*cursor, joined []join) {
 	r := c.r
 	limit := r.Settings().MaxSubscriptions
 	for i, s := range subs {
@@ -72,6 +81,7 @@ func (c *Client) enterAllLocked(subs []*subscription, codes []byte) (walks []*cu
 		}
 		codes[i] = s.QoS
 		c.enterLocked(s)
+		joined = append(joined, join{s.announcement(), known})
 		if s.parsed.Group == "" && (s.RetainHandling == 0 || s.RetainHandling == 1 && !known) {
 			if cu := r.retained.newCursor(s.parsed.Filter, s.sub()); cu != nil {
 				cu.spelled, cu.since = s.Filter, r.now().UnixNano()
@@ -80,7 +90,7 @@ func (c *Client) enterAllLocked(subs []*subscription, codes []byte) (walks []*cu
 			}
 		}
 	}
-	return walks
+	return walks, joined
 }
 
 // commitSubsLocked hands the recorded subscriptions to the store; nil when there
@@ -147,6 +157,9 @@ func (c *Client) enterLocked(s *subscription) {
 func (c *Client) removeLocked(s *subscription) (woken []*Group) {
 	r := c.r
 	c.subs.remove(s.Filter)
+	if r.peers != nil {
+		r.cluster.Leave(c.boxLocked().id, []string{s.announcement()})
+	}
 	r.stats.Subscriptions.Dec()
 	if s.parsed.Group != "" {
 		r.stats.SharedSubscriptions.Dec()

@@ -63,6 +63,19 @@ func (c *Client) cancelWillLocked() {
 // rules of now decide. record is called once, within Store.Begin, and commits that it
 // was dealt with, together with what it leads to.
 func (r *Router) sendWill(id message.ClientID, h *hooks.Client, w *Will, record func()) {
+	c := r.reg.get(id)
+	if r.peers == nil || c == nil {
+		r.dealWithWill(id, h, w, record)
+		return
+	}
+	r.events.apart(func() {
+		if r.stillOurs(c) { // else it is sent by whoever has the session now
+			r.dealWithWill(id, h, w, record)
+		}
+	})
+}
+
+func (r *Router) dealWithWill(id message.ClientID, h *hooks.Client, w *Will, record func()) {
 	will, name, at, why := r.judgeDueWill(h, w)
 	if will == nil {
 		r.log.Info("will refused", "client", string(id), "topic", w.Message.Topic, "rule", why)
