@@ -35,6 +35,9 @@ func openStore(ctx context.Context, c *config.Config, st *stats.Node, log *slog.
 		Observe: func(k disk.Commit) {
 			st.CommitDelay.Record(int64(k.Took))
 			st.CommitSize.Record(int64(k.Batches))
+			if k.Synced > 0 {
+				st.SyncDelay.Record(int64(k.Synced))
+			}
 		},
 	}
 	if c.Store.Sync == config.SyncInterval {

@@ -39,25 +39,22 @@ func (c *Conn) close() {
 }
 
 func (c *Conn) sendDisconnect(e *ending) {
-	reason, ref := "", ""
+	reason := ""
 	if c.set.ReasonStrings && c.problemInfo {
 		reason = e.why
 	}
-	if e.code == codeShuttingDown {
-		ref = c.set.ServerReference
-	}
-	c.out.Last(wire.AppendDisconnect(nil, e.code, reason, ref, c.maxPacketOut))
+	c.out.Last(wire.AppendDisconnect(nil, e.code, reason, c.set.reference(e.code), c.maxPacketOut))
 	c.s.batchSent(wire.TypeDisconnect)
 }
 
 // leaveSession tells the router, the counters, the log and the hooks.
 func (c *Conn) leaveSession(e *ending) {
 	ended := c.s.router.Disconnect(c.link, router.DisconnectRequest{
-		Will: c.sendWill, HasExpiry: c.hasExpiry, Expiry: c.expiry, Stopping: e.code == codeShuttingDown && !e.peer,
+		Will: c.sendWill, HasExpiry: c.hasExpiry, Expiry: c.expiry, Stopping: e.stop,
 	})
 	c.s.stats.Disconnect(e.label())
 	level := slog.LevelDebug
-	if !e.peer && e.code >= codeUnspecified && e.code != codeShuttingDown {
+	if !e.peer && e.code >= codeUnspecified && c.set.reference(e.code) == "" && e.code != codeShuttingDown {
 		level = slog.LevelInfo
 	}
 	c.s.log.Log(context.Background(), level, "connection ended", "client", c.hook.ID(), "remote", c.t.RemoteString(), "rule", e.why, "code", int(e.code))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/skeinmq/skein/broker/router"
+	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/broker/wire"
 	"github.com/skeinmq/skein/hooks"
 )
@@ -37,6 +38,7 @@ type ending struct {
 	why  string
 	code byte
 	peer bool // the peer ended it: no DISCONNECT is sent
+	stop bool // the process ends: wills are left to the next start
 }
 
 // label is the reason in metrics: one of few.
@@ -101,6 +103,7 @@ func (s *Server) Serve(t Transport) {
 	c.acks.c = c
 	if rule, ok := s.enter(c); !ok {
 		s.stats.Refuse(rule)
+		s.stats.Refusals.Add(stats.Refusal{At: s.now().UnixNano(), What: stats.Connects, Rule: rule, Remote: t.RemoteString(), Listener: t.Listener()})
 		s.log.Info("connection refused", "rule", rule, "remote", t.RemoteString(), "listener", t.Listener())
 		_ = t.Close() // nothing was promised
 		return
@@ -108,6 +111,9 @@ func (s *Server) Serve(t Transport) {
 	addr := t.RemoteAddr().Addr()
 	code, rule, counted := s.door.open(addr, &c.set.Admit, s.now())
 	c.counted = counted
+	if s.draining.Load() && code == codeSuccess {
+		code, rule = awayCode(c.set), whyDraining
+	}
 	c.lastRead = s.instant()
 	if !c.handshake(code, rule) {
 		c.close()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skeinmq/skein/broker/router"
+	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/broker/wire"
 	"github.com/skeinmq/skein/hooks"
 )
@@ -69,7 +70,7 @@ func (c *Conn) firstFailed(err error) {
 // ends the connection. It reports false, for its callers' callers.
 func (c *Conn) reject(code byte, rule string) bool {
 	if c.version != 0 {
-		k := wire.Connack{Code: code, ClientMaxPacket: c.maxPacketOut}
+		k := wire.Connack{Code: code, ClientMaxPacket: c.maxPacketOut, ServerReference: c.set.reference(code)}
 		if c.set.ReasonStrings {
 			k.ReasonString = wire.CodeName(code)
 		}
@@ -80,6 +81,10 @@ func (c *Conn) reject(code byte, rule string) bool {
 	if c.hook != nil {
 		id, user = c.hook.ID(), c.hook.Identity().User
 	}
+	c.s.stats.Refusals.Add(stats.Refusal{
+		At: c.s.now().UnixNano(), What: stats.Connects, Rule: rule, Code: code, Client: id, User: user,
+		Remote: c.t.RemoteString(), Listener: c.t.Listener(),
+	})
 	c.s.log.Info("connection refused", "rule", rule, "code", int(code), "remote", c.t.RemoteString(), "listener", c.t.Listener(), "client", id, "user", user)
 	c.endBy(&ending{code: code, why: rule})
 	return false

@@ -96,6 +96,8 @@ type Server struct {
 	set     atomic.Pointer[Settings]
 	door    door
 
+	draining atomic.Bool // new connections are refused
+
 	mu       sync.Mutex
 	conns    map[*Conn]struct{}
 	stopping bool
@@ -159,7 +161,8 @@ func (s *Server) Len() int {
 	return len(s.conns)
 }
 
-// Stop ends all connections with 0x8B and waits for them; once done is closed, it
+// Stop ends all connections, with 0x9C where there is a Server Reference and else with
+// 0x8B, and waits for them; once done is closed, it
 // does not wait for their outputs any more.
 func (s *Server) Stop(done <-chan struct{}) {
 	s.mu.Lock()
@@ -170,7 +173,7 @@ func (s *Server) Stop(done <-chan struct{}) {
 	}
 	s.mu.Unlock()
 	for _, c := range list {
-		c.end(codeShuttingDown, "server shuts down")
+		c.endBy(&ending{code: awayCode(c.set), why: "server shuts down", stop: true})
 	}
 	all := make(chan struct{})
 	go func() { s.wg.Wait(); close(all) }()

@@ -207,6 +207,7 @@ func (s *Sender) refuse(drop stats.DropReason, code byte, why string) (byte, str
 func (s *Sender) authorize(m *Message, name string) (code byte, why string) {
 	d := s.r.hooks.Authorize(s.hook, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain})
 	if d.Code != codeSuccess {
+		s.r.refused(s.hook, stats.Publishes, name, d.Code, d.Rule)
 		return s.refuse(stats.DropACL, d.Code, d.Rule)
 	}
 	return codeSuccess, ""

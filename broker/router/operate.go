@@ -86,6 +86,15 @@ func (c *Client) endLinkLocked(code byte, why string) <-chan struct{} {
 	return l.left
 }
 
+// refused remembers a refusal for operators to see.
+func (r *Router) refused(h *hooks.Client, what, topic string, code byte, rule string) {
+	id := h.Identity()
+	r.stats.Refusals.Add(stats.Refusal{
+		At: r.now().UnixNano(), What: what, Rule: rule, Code: code, Topic: topic,
+		Client: h.ID(), User: id.User, Remote: h.Remote(), Listener: h.Listener(),
+	})
+}
+
 // whyEndedLocked is why messages of a session that ends are lost.
 func (c *Client) whyEndedLocked() stats.DropReason {
 	if c.operator {

@@ -274,6 +274,7 @@ func (p *Publisher) Received(id message.PacketID) (known bool, n int) {
 // so its publish is acknowledged and dropped, or its connection closed.
 func (p *Publisher) refuse(pub *message.Publish, code byte, why stats.DropReason, rule string) Outcome {
 	p.r.stats.Drop(why, 1)
+	p.r.refused(p.hook, stats.Publishes, string(pub.Topic), code, rule)
 	p.flushRun()
 	out := Outcome{Code: code, Why: rule}
 	if p.version < message.V5 {

@@ -3,6 +3,7 @@ package router
 import (
 	"strings"
 
+	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/broker/topic"
 	"github.com/skeinmq/skein/hooks"
 	"github.com/skeinmq/skein/hooks/store"
@@ -124,6 +125,7 @@ func (r *Router) judgeFilter(l *Link, f *Subscription) (*subscription, byte) {
 	s := &subscription{Subscription: *f, parsed: parsed}
 	s.QoS = min(f.QoS, set.MaximumQoS)
 	if d := r.hooks.Authorize(l.Hook, hooks.Request{Action: hooks.Subscribe, Topic: filter, QoS: s.QoS}); d.Code != 0 {
+		r.refused(l.Hook, stats.Subscribes, f.Filter, d.Code, d.Rule)
 		return nil, d.Code
 	}
 	return s, codeSuccess

@@ -40,6 +40,7 @@ type Node struct {
 	// Disconnected ended connections by reason, Refused connections and packets
 	// by the rule that refused them.
 	Connected, Disconnected, Refused Labels
+	Refusals                         Refusals // the most recent ones
 
 	_ pad
 	// Gauges that the registry, the retained messages and the store keep.
@@ -63,7 +64,8 @@ type Node struct {
 	AckDelay    Histogram // PUBLISH read to PUBACK or PUBREC written to the output buffer
 	CommitDelay Histogram // records handed to the store until they are durable
 	FlushDelay  Histogram // one write to a socket
-	CommitSize  Histogram // records a commit
+	SyncDelay   Histogram // one write to the disk until it has it
+	CommitSize  Histogram // batches a commit
 	_           pad
 }
 

@@ -176,6 +176,7 @@ func groupLen(works []work) int {
 func (c *committer) commit(works []work) {
 	start := c.opts.Now()
 	var err error
+	var synced time.Duration
 	size := 0
 	if c.broke != nil || c.eng == nil {
 		err = ErrBroken
@@ -183,7 +184,11 @@ func (c *committer) commit(works []work) {
 		c.encode(works)
 		if c.emit(); !c.batch.Empty() {
 			size = c.batch.Len()
-			err = c.write(c.durably())
+			opts, begun := c.durably(), c.opts.Now()
+			err = c.write(opts)
+			if opts.Sync {
+				synced = max(c.opts.Now().Sub(begun), 1)
+			}
 		}
 	}
 	c.round++
@@ -203,7 +208,7 @@ func (c *committer) commit(works []work) {
 		}
 		return
 	}
-	c.opts.Observe(Commit{Batches: len(works), Bytes: size, Elided: c.elided, Took: c.opts.Now().Sub(start)})
+	c.opts.Observe(Commit{Batches: len(works), Bytes: size, Elided: c.elided, Took: c.opts.Now().Sub(start), Synced: synced})
 	c.elided = 0
 }
 

@@ -65,6 +65,7 @@ type Commit struct {
 	Bytes   int           // that were written
 	Elided  int           // entries that were deleted before they were written
 	Took    time.Duration // encoding, writing and syncing
+	Synced  time.Duration // of it, until the disk had it; 0 if nothing was written or it was not waited for
 }
 
 func (o *Options) fill() {
