@@ -35,7 +35,7 @@ type lease struct {
 	// guarded by leases.mu
 	generation uint64
 	end        message.Position // end of the route changes when this generation began
-	adopting   bool             // its sessions are being loaded
+	joined     bool             // end is known of the first one
 }
 
 // tenure is what the leases tell of the mailboxes that come and go. All run in a goroutine
@@ -124,13 +124,13 @@ func (l *leases) open(ctx context.Context, box message.MailboxID) error {
 	return nil
 }
 
-// since says up to where the route changes had been loaded when the own lease began:
-// whatever is routed by an older table is not confirmed.
+// since says where the route changes ended when the own lease was new: whatever is routed
+// by an older table is not confirmed. Only the first call for a mailbox counts.
 func (l *leases) since(end message.Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.own != nil && l.own.end < end {
-		l.own.end = end
+	if l.own != nil && !l.own.joined {
+		l.own.end, l.own.joined = max(l.own.end, end), true
 	}
 }
 

@@ -39,6 +39,7 @@ func newLink(ctx context.Context, o *Options) *link {
 	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
 	l.out.log = o.Log
 	l.out.back = make(chan struct{})
+	l.out.complained = make(map[string]time.Time)
 	return l
 }
 
@@ -62,6 +63,9 @@ func (l *link) close() {
 	l.stop()
 	l.wg.Wait()
 }
+
+// complain logs an error that may come often; what is a constant.
+func (l *link) complain(what string, err error) { l.out.complain(what, err) }
 
 // publish is the command for channels.
 func (l *link) publish() string {
@@ -176,7 +180,9 @@ type outage struct {
 	mu   sync.Mutex
 	back chan struct{} // closed when an outage ends
 	told time.Time     // when the outage was logged last
-	errs atomic.Uint64
+	// when each complaint was logged last; there are a few
+	complained map[string]time.Time
+	errs       atomic.Uint64
 }
 
 // tellEvery is how often an outage that goes on is logged.
@@ -221,6 +227,18 @@ func (o *outage) pause(ctx context.Context, n int) error {
 		return err
 	}
 	return sleep(ctx, min(pauseMin<<min(n, 10), pauseMax)-pauseMin, back)
+}
+
+// complain logs an error that may come often, each message once a minute.
+func (o *outage) complain(what string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if last, ok := o.complained[what]; ok && now.Sub(last) < tellEvery {
+		return
+	}
+	o.complained[what] = now
+	o.log.Error(what, "error", err) //nolint:sloglint // one of a few constants
 }
 
 // sleep waits for d, for early (nil is never) or for the end of the context, which is an

@@ -166,9 +166,6 @@ func (l *leases) takeOver(ctx context.Context, box message.MailboxID) {
 		return
 	}
 	err := l.enter(h)
-	l.mu.Lock()
-	h.adopting = false
-	l.mu.Unlock()
 	if err == nil {
 		return
 	}
@@ -189,7 +186,7 @@ func (l *leases) take(ctx context.Context, box message.MailboxID) *lease {
 	if err != nil || len(got) != 2 || got[0] == 0 {
 		return nil
 	}
-	h := &lease{box: box, epoch: uint64(got[0]), generation: uint64(got[1]), adopting: true}
+	h := &lease{box: box, epoch: uint64(got[0]), generation: uint64(got[1])}
 	h.ctx, h.lose = context.WithCancel(l.ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
