@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -58,9 +59,9 @@ func (g *guard) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
 			err = send(ctx, full)
 			take(cmd, full)
 		}
-		if clean, changed := g.clean(err); changed {
-			cmd.SetErr(clean)
-			return clean
+		if g.quotes(err) {
+			cmd.SetErr(errHidden)
+			return errHidden
 		}
 		return err
 	}
@@ -83,12 +84,14 @@ func (g *guard) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.Pr
 			}
 		}
 		for _, cmd := range cmds {
-			if clean, changed := g.clean(cmd.Err()); changed {
-				cmd.SetErr(clean)
+			if g.quotes(cmd.Err()) {
+				cmd.SetErr(errHidden)
 			}
 		}
-		clean, _ := g.clean(err)
-		return clean
+		if g.quotes(err) {
+			return errHidden
+		}
+		return err
 	}
 }
 
@@ -156,10 +159,8 @@ func (g *guard) again(cmds []goredis.Cmder) (again []goredis.Cmder, full []gored
 			done[tag] = true
 		}
 	}
-	for i, j := 0, len(again)-1; i < j; i, j = i+1, j-1 {
-		again[i], again[j] = again[j], again[i]
-		full[i], full[j] = full[j], full[i]
-	}
+	slices.Reverse(again)
+	slices.Reverse(full)
 	return again, full
 }
 
@@ -200,17 +201,12 @@ func firstError(cmds []goredis.Cmder) error {
 	return nil
 }
 
-// clean replaces an error that has a password: a server without AUTH, or one with
+// quotes reports whether an error has a password: a server without AUTH, or one with
 // another name for it, quotes what it was sent.
-func (g *guard) clean(err error) (error, bool) {
+func (g *guard) quotes(err error) bool {
 	if err == nil {
-		return nil, false
+		return false
 	}
 	text := err.Error()
-	for _, secret := range g.secrets {
-		if strings.Contains(text, secret) {
-			return errHidden, true
-		}
-	}
-	return err, false
+	return slices.ContainsFunc(g.secrets, func(secret string) bool { return strings.Contains(text, secret) })
 }
