@@ -55,6 +55,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 func inForce(now, next *config.Config) *config.Config {
 	c := *next
 	c.Node, c.Persistence, c.Data, c.Store, c.SysInterval = now.Node, now.Persistence, now.Data, now.Store, now.SysInterval
+	c.HTTP.Address, c.HTTP.TLS = now.HTTP.Address, now.HTTP.TLS
 	c.Listeners = make([]config.Listener, len(now.Listeners))
 	for i := range c.Listeners {
 		c.Listeners[i] = reloaded(now.Listeners[i], next.Listeners)

@@ -24,6 +24,7 @@ func (c *Config) check(r *report) {
 	c.checkMQTT(r)
 	c.checkListeners(r)
 	c.checkAuth(r)
+	c.checkHTTP(r)
 }
 
 // ranges judges every value by its tags.

@@ -17,6 +17,7 @@ func Default() *Config {
 			defaultListener("mqtt6", "tcp://[::1]:1883"),
 		},
 		Auth:        defaultAuth(),
+		HTTP:        defaultHTTPServer(),
 		Persistence: PersistenceDisk,
 		Data:        "./data",
 		Store: Store{

@@ -16,6 +16,7 @@ type Config struct {
 	Node        Node        `koanf:"node" restart:"yes"`
 	Listeners   []Listener  `koanf:"listeners" restart:"yes"`
 	Auth        Auth        `koanf:"auth"`
+	HTTP        HTTPServer  `koanf:"http"`
 	Persistence Persistence `koanf:"persistence" oneof:"disk|none" restart:"yes"`
 	Data        string      `koanf:"data" restart:"yes"` // directory; not touched with persistence none
 	Store       Store       `koanf:"store" restart:"yes"`
@@ -27,6 +28,8 @@ type Config struct {
 	SysInterval Duration    `koanf:"sys_interval" max:"1h" restart:"yes"` // 0 is off
 	Log         Log         `koanf:"log"`
 
+	DrainDelay      Duration `koanf:"drain_delay" max:"1h"`
+	DrainRate       int      `koanf:"drain_rate" max:"1000000"` // clients a second; 0 is all at once
 	ShutdownTimeout Duration `koanf:"shutdown_timeout" min:"100ms" max:"1h"`
 }
 

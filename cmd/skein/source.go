@@ -29,6 +29,7 @@ func (a *app) sourceFlags(cmd *cobra.Command) func() config.Source {
 
 // settingFlags are the flags that stand for one path of the configuration.
 var settingFlags = []struct{ name, path, usage string }{
+	{"http", "http.address", "serve health, metrics, the API and the dashboard at `ADDRESS` (HOST:PORT)"},
 	{"data", "data", "keep what is kept on disk in `DIR`"},
 	{"log-level", "log.level", "log from this `LEVEL` on: debug, info, warn, error"},
 	{"node", "node.name", "the `NAME` of this instance"},
