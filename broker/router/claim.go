@@ -11,22 +11,19 @@ import (
 	"github.com/skeinmq/skein/hooks/store"
 )
 
-// ErrOtherUser is what a claim of a client id ends with whose session may not be had.
-var ErrOtherUser = errors.New("client id belongs to another user")
-
 // claim brings the session of a client id here, wherever it is. The gate of the client
 // id is held. After an error nothing has changed, but for an older connection that may
 // have been closed.
-func (r *Router) claim(ctx context.Context, q *ConnectRequest) (Claim, error) {
+func (r *Router) claim(ctx context.Context, q *ConnectRequest) (store.Claim, error) {
 	if r.peers == nil {
-		return Claim{}, nil
+		return store.Claim{}, nil
 	}
 	var coming *Client
 	cl, err := r.cluster.Claim(ctx, q.ID, func(s *store.Session) bool {
 		return r.mayHave(s, q)
 	}, func(h *store.Head) { coming = r.expect(h) })
 	switch {
-	case errors.Is(err, ErrOtherUser):
+	case errors.Is(err, store.ErrOtherUser):
 		err = &ConnectError{codeIDInvalid, err.Error()}
 	case err != nil:
 		err = &ConnectError{codeUnavailable, err.Error()}
@@ -80,7 +77,7 @@ func (r *Router) unexpect(c *Client) {
 
 // arrive fills a session that has come with what is stored of it, and gives it what was
 // kept. It is the session's from then on, whether its client stays or not.
-func (r *Router) arrive(ctx context.Context, c *Client, cl *Claim) error {
+func (r *Router) arrive(ctx context.Context, c *Client, cl *store.Claim) error {
 	if c == nil {
 		return errors.New("session arrived that was not expected")
 	}
@@ -111,7 +108,7 @@ func (c *Client) takeImageLocked(img *store.Image) {
 
 // stay makes sure of a session that lives here: it is not moved away, if that was being
 // prepared, and it is known.
-func (r *Router) stay(ctx context.Context, id message.ClientID, cl *Claim) error {
+func (r *Router) stay(ctx context.Context, id message.ClientID, cl *store.Claim) error {
 	if c := r.reg.get(id); c != nil {
 		c.remain()
 		return nil
@@ -239,9 +236,23 @@ func (r *Router) MoveOrdered(id message.ClientID, token string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.page != nil && c.page.transit != nil && c.page.transit.token == token {
-		c.page.transit.keep = true
+	c.orderedLocked(token)
+}
+
+// orderedLocked keeps what comes for a session that is to leave. One whose move was
+// prepared by a process that is gone was connected nowhere since.
+func (c *Client) orderedLocked(token string) *transit {
+	if c.page == nil || c.link != nil {
+		return nil
 	}
+	if c.page.transit == nil {
+		c.page.transit = &transit{token: token}
+	}
+	if c.page.transit.token != token {
+		return nil
+	}
+	c.page.transit.keep = true
+	return c.page.transit
 }
 
 // Move hands a session over. step moves its record, if the claim is still wanted, and is
@@ -278,11 +289,10 @@ func (r *Router) Move(ctx context.Context, id message.ClientID, token string, si
 func (c *Client) leaving(token string, since message.Position) ([]message.ID, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.page == nil || c.page.transit == nil || c.page.transit.token != token {
+	t := c.orderedLocked(token)
+	if t == nil {
 		return nil, false
 	}
-	t := c.page.transit
-	t.keep = true
 	var ids []message.ID
 	for _, n := range t.noted {
 		if n.matched >= since {

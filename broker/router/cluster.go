@@ -50,25 +50,15 @@ type Announcer interface {
 type Claimer interface {
 	// Claim makes this process the owner of a client id, wherever its session is. may is
 	// asked about a session of another process before anything is done; its no is
-	// ErrOtherUser. expect is called with the head and subscriptions of a session that is
+	// store.ErrOtherUser. expect is called with the head and subscriptions of a session that is
 	// on its way: from then on the router keeps what comes for it. A claim that is given up
 	// after that finds out whether the session has come.
-	Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (Claim, error)
+	Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (store.Claim, error)
 	// Release takes back a claim that no session came of.
 	Release(id message.ClientID)
 	// Known reports whether the records of a session that lives here name a QoS 2 message
 	// that it was given; what was handed to the store before counts.
 	Known(ctx context.Context, id message.ClientID, m message.ID) (bool, error)
-}
-
-// Claim is the answer to one.
-type Claim struct {
-	// Found says that there is a session. It lives in Box; a session that Moved was
-	// brought here from another process.
-	Found, Moved bool
-	Box          message.MailboxID
-	Since        message.Position // what was matched before came through the old mailbox
-	Overlap      []message.ID     // what was matched later but came through it, too
 }
 
 // Holder keeps who holds an $exclusive filter, over all instances.
@@ -95,8 +85,8 @@ func (alone) Latest(context.Context) error                               { retur
 func (alone) Release(message.ClientID)                                   {}
 func (alone) Let(string, message.ClientID)                               {}
 
-func (alone) Claim(context.Context, message.ClientID, func(*store.Session) bool, func(*store.Head)) (Claim, error) {
-	return Claim{}, nil
+func (alone) Claim(context.Context, message.ClientID, func(*store.Session) bool, func(*store.Head)) (store.Claim, error) {
+	return store.Claim{}, nil
 }
 func (alone) Known(context.Context, message.ClientID, message.ID) (bool, error) { return false, nil }
 func (alone) Hold(context.Context, string, message.ClientID) (bool, error)      { return true, nil }

@@ -1,6 +1,23 @@
 package store
 
-import "github.com/skeinmq/skein/broker/message"
+import (
+	"errors"
+
+	"github.com/skeinmq/skein/broker/message"
+)
+
+// ErrOtherUser is what a claim of a client id ends with whose session may not be had.
+var ErrOtherUser = errors.New("store: client id belongs to another user")
+
+// Claim is where the session of a client id is, once it is this process's.
+type Claim struct {
+	// Found says that there is a session. It lives in Box; one that Moved was brought
+	// here from another process.
+	Found, Moved bool
+	Box          message.MailboxID // empty is the own one
+	Since        message.Position  // what was matched before came through the old mailbox
+	Overlap      []message.ID      // what was matched later but came through it, too
+}
 
 // RouteChange is one change of what a mailbox of another process subscribes to.
 type RouteChange struct {
