@@ -54,7 +54,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 // inForce is the next configuration with what needs a restart as it was.
 func inForce(now, next *config.Config) *config.Config {
 	c := *next
-	c.Node, c.Persistence, c.Data, c.Store, c.SysInterval = now.Node, now.Persistence, now.Data, now.Store, now.SysInterval
+	c.Node, c.Persistence, c.Data, c.Store, c.Bridge, c.SysInterval = now.Node, now.Persistence, now.Data, now.Store, now.Bridge, now.SysInterval
 	c.HTTP.Address, c.HTTP.TLS = now.HTTP.Address, now.HTTP.TLS
 	c.Listeners = make([]config.Listener, len(now.Listeners))
 	for i := range c.Listeners {

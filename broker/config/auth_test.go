@@ -47,7 +47,7 @@ auth:
 
 func TestAuthProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		"auth: {sources: [ldap]}":                                                       `auth.sources[0]: must be users_file, certificate, jwt or http, is "ldap"`,
+		"auth: {sources: [ldap]}":                                                       `auth.sources[0]: must be users_file, certificate, jwt, http or redis, is "ldap"`,
 		"auth: {sources: [jwt, jwt], jwt: {secret: x}}":                                 "auth.sources[1]: stands twice",
 		"auth: {sources: [users_file]}":                                                 "auth.users_file: must be the file with the users, as users_file is one of the sources",
 		"auth: {users_file: users}":                                                     "auth.users_file: is set, but nobody asks it: name users_file in auth.sources",
@@ -66,6 +66,13 @@ func TestAuthProblems(t *testing.T) {
 		"auth: {acl: {http: {url: 'https://x'}, subscribe: filtered}}":                  "auth.acl.http.url: and subscribe: filtered do not go together: a service is asked about subscriptions, not about each delivery",
 		"auth: {acl: {file: x, rules: [{effect: allow, action: all, topics: [a]}]}}":    "auth.acl.file: and auth.acl.rules do not go together: which of them comes first is nowhere said",
 		"auth: {http: {headers: [{value: x}]}}":                                         "auth.http.headers[0].name: must be the name of a header",
+		"auth: {sources: [redis]}":                                                      "auth.redis.url: must be the URL of a Redis, or bridge.redis.url, as redis is one of the sources",
+		"auth: {redis: {url: 'redis://x'}}":                                             "auth.redis.url: is set, but nobody asks it: name redis in auth.sources",
+		"auth: {redis: {key: '%u'}}":                                                    "auth.redis.key: must have %u for the user name, and more",
+		"auth: {redis: {user: x}}":                                                      "auth.redis.url: must be set, as other keys of the connection are",
+		"bridge: {redis: {prefix: ''}}":                                                 "bridge.redis.prefix: must not be empty: keys of others would be ours",
+		"bridge: {redis: {prefix: 'a{b}'}}":                                             "bridge.redis.prefix: must be at most 64 printable characters without braces, which are hash tags",
+		"bridge: {redis: {read_timeout: 3s}}":                                           "bridge.redis.read_timeout: must be below bridge.redis.lease (3s), is 3s",
 		"auth: {on_reload: kick}":                                                       `auth.on_reload: must be disconnect or subscriptions, is "kick"`,
 	} {
 		t.Run(text, func(t *testing.T) {

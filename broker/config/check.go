@@ -24,6 +24,7 @@ func (c *Config) check(r *report) {
 	c.checkMQTT(r)
 	c.checkListeners(r)
 	c.checkAuth(r)
+	c.checkRedis(r)
 	c.checkHTTP(r)
 }
 

@@ -2,7 +2,7 @@ package config
 
 import "slices"
 
-var sourceNames = []string{SourceUsersFile, SourceCertificate, SourceJWT, SourceHTTP}
+var sourceNames = []string{SourceUsersFile, SourceCertificate, SourceJWT, SourceHTTP, SourceRedis}
 
 // SourcesOf are the names of the sources that a listener asks, in order.
 func (c *Config) SourcesOf(l *Listener) []string {
@@ -45,6 +45,7 @@ func (c *Config) checkAuth(r *report) {
 		{SourceUsersFile, "auth.users_file", "must be the file with the users", a.UsersFile != ""},
 		{SourceJWT, "auth.jwt", "must have a key: secret, key_files, jwks_files or jwks.url", a.JWT.hasKey()},
 		{SourceHTTP, "auth.http.url", "must be the URL of the service", a.HTTP.URL != ""},
+		{SourceRedis, "auth.redis.url", "must be the URL of a Redis, or bridge.redis.url", a.Redis.URL != "" || c.Bridge.Redis.URL != "" && slices.Contains(used, SourceRedis)},
 		{SourceCertificate, "auth.certificate", "must have user or client_id", a.Certificate.User != "" || a.Certificate.ClientID != ""},
 	} {
 		asked := slices.Contains(used, s.name)
@@ -64,7 +65,7 @@ func checkSources(r *report, names []string, path string) {
 	for i, name := range names {
 		switch {
 		case !slices.Contains(sourceNames, name):
-			r.add(item(path, i), "must be users_file, certificate, jwt or http, is %s", shown(name))
+			r.add(item(path, i), "must be users_file, certificate, jwt, http or redis, is %s", shown(name))
 		case slices.Contains(names[:i], name):
 			r.add(item(path, i), "stands twice")
 		}

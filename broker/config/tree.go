@@ -25,6 +25,7 @@ type Config struct {
 	Shared      Shared      `koanf:"shared"`
 	Limits      Limits      `koanf:"limits"`
 	Delayed     Delayed     `koanf:"delayed"`
+	Bridge      Bridge      `koanf:"bridge" restart:"yes"`
 	SysInterval Duration    `koanf:"sys_interval" max:"1h" restart:"yes"` // 0 is off
 	Log         Log         `koanf:"log"`
 

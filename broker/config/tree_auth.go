@@ -14,6 +14,7 @@ type Auth struct {
 	Certificate Certificate `koanf:"certificate"`
 	JWT         JWT         `koanf:"jwt"`
 	HTTP        HTTP        `koanf:"http"`
+	Redis       AuthRedis   `koanf:"redis"`
 	ACL         ACL         `koanf:"acl"`
 	Bans        string      `koanf:"bans"` // file; empty is none
 	Backoff     Backoff     `koanf:"backoff"`
@@ -28,6 +29,7 @@ const (
 	SourceCertificate = "certificate"
 	SourceJWT         = "jwt"
 	SourceHTTP        = "http"
+	SourceRedis       = "redis"
 )
 
 // ListenerAuth is whom one listener asks.
@@ -194,8 +196,9 @@ func defaultAuth() Auth {
 			JWKS:    JWKS{Refresh: hour, MinRefresh: 10 * second, Timeout: 10 * second},
 			MaxSize: 8 * KiB, UserClaim: "sub",
 		},
-		HTTP: defaultHTTP(),
-		ACL:  ACL{Subscribe: "auto", HTTP: defaultHTTP()},
+		HTTP:  defaultHTTP(),
+		Redis: defaultAuthRedis(),
+		ACL:   ACL{Subscribe: "auto", HTTP: defaultHTTP()},
 		Backoff: Backoff{
 			Pair:    BackoffSteps{Free: 3, First: second, Max: 5 * minute, Forgive: 10 * minute},
 			Address: BackoffSteps{Free: 20, First: second, Max: minute, Forgive: 10 * second},

@@ -69,6 +69,7 @@ func TestReloadable(t *testing.T) {
 			c.Auth.Anonymous = true
 		}, nil},
 		{func(c *Config) { c.Node.Name += "x" }, []string{"node.name"}},
+		{func(c *Config) { c.Bridge.Redis.URL, c.Auth.Redis.URL = "x", "x" }, []string{"bridge.redis.url"}},
 		{func(c *Config) { c.Data, c.SysInterval = "x", 0 }, []string{"data", "sys_interval"}},
 		{func(c *Config) { c.Log.Format, c.Log.Level = FormatJSON, "debug" }, []string{"log.format"}},
 		{func(c *Config) { c.Listeners = c.Listeners[:1] }, []string{"listeners"}},

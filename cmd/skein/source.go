@@ -32,5 +32,6 @@ var settingFlags = []struct{ name, path, usage string }{
 	{"http", "http.address", "serve health, metrics, the API and the dashboard at `ADDRESS` (HOST:PORT)"},
 	{"data", "data", "keep what is kept on disk in `DIR`"},
 	{"log-level", "log.level", "log from this `LEVEL` on: debug, info, warn, error"},
+	{"redis", "bridge.redis.url", "share the Redis at `URL` with other nodes: redis://, redis+sentinel:// or redis+cluster://;\na password is better in bridge.redis.password, where ps does not show it"},
 	{"node", "node.name", "the `NAME` of this instance"},
 }
