@@ -199,7 +199,10 @@ func (c *Client) markEnded() (*Will, *hooks.Client, bool) {
 // records. It is called within Store.Begin.
 func (r *Router) deleteSession(c *Client) {
 	c.mu.Lock()
-	woken := c.giveBackLocked(nil)
+	var woken []*Group
+	if c.recorded || r.peers == nil { // else what it has is in its records, which are another process's
+		woken = c.giveBackLocked(nil)
+	}
 	for s := range c.subs.all() {
 		woken = append(woken, c.removeLocked(s)...)
 	}

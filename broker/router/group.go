@@ -117,7 +117,7 @@ func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 	if last {
 		delete(b.groups.byKey, key)
 		r.stats.SharedGroups.Dec()
-		g.dropAllLocked()
+		g.endAllLocked()
 	}
 	g.mu.Unlock()
 	if last {
@@ -351,9 +351,13 @@ func (c *Client) giveBackLocked(of func(*member) bool) []*Group {
 	})
 	for g, list := range back {
 		g.mu.Lock()
-		if len(g.members) > 0 {
+		switch {
+		case len(g.members) > 0:
 			g.takeBackLocked(list)
-		} else {
+		case g.r.peers != nil: // other mailboxes may have members
+			g.takeBackLocked(list)
+			g.endAllLocked()
+		default:
 			for _, w := range list {
 				g.dropLocked(stats.DropSessionEnded, w.m)
 			}

@@ -97,13 +97,34 @@ func (g *Group) takeBackLocked(list []waiting) {
 	q.list = append(list, q.list...)
 }
 
-// dropAllLocked ends the queue of a group without members.
-func (g *Group) dropAllLocked() {
-	for len(g.queue.list) > 0 {
-		w := g.queue.pop()
-		g.dropLocked(stats.DropSessionEnded, w.m)
-		g.forget(w)
+// endAllLocked ends the queue of a group without members.
+func (g *Group) endAllLocked() {
+	list := g.queue.list
+	g.queue.list, g.queue.bytes = nil, 0
+	if g.r.peers == nil {
+		for _, w := range list {
+			g.dropLocked(stats.DropSessionEnded, w.m)
+			g.forget(w)
+		}
+		return
 	}
+	if len(list) > 0 { // other mailboxes may have members: they are asked without this lock
+		g.r.events.apart(func() {
+			for _, w := range list {
+				if !g.r.relay(g, w) {
+					g.end(w)
+				}
+			}
+		})
+	}
+}
+
+// end drops a message of a group that has ended.
+func (g *Group) end(w waiting) {
+	g.mu.Lock()
+	g.dropLocked(stats.DropSessionEnded, w.m)
+	g.mu.Unlock()
+	g.forget(w)
 }
 
 // dropLocked counts a message that no member gets.

@@ -214,7 +214,7 @@ func (p *Publisher) toGroup(b *message.Bundle) {
 			g.publish(m, p.wait(m.QoS))
 			continue
 		}
-		if m.QoS == 0 || !p.r.handOn(b.Group, m, append(slices.Clone(b.Tried), p.box.id), p.wait(m.QoS)) {
+		if m.QoS == 0 || !p.r.handOn(b.Group, m, append(slices.Clone(b.Tried), p.box.id), g == nil, p.wait(m.QoS)) {
 			if g == nil { // it ended
 				p.r.stats.Drop(stats.DropSessionEnded, 1)
 				continue
@@ -230,15 +230,15 @@ func (g *groups) get(key groupKey) *Group {
 	return g.byKey[key]
 }
 
-// handOn gives a message to a mailbox of the group that has a member online and was not
-// tried. It reports false if there is none.
-func (r *Router) handOn(key string, m *message.Message, tried []message.MailboxID, wait func() *Pending) bool {
+// handOn gives a message to a mailbox of the group that was not tried: one that has a
+// member online, or any that has a member. It reports false if there is none.
+func (r *Router) handOn(key string, m *message.Message, tried []message.MailboxID, any bool, wait func() *Pending) bool {
 	_, filter, _ := strings.Cut(key, "/")
-	best := message.MailboxID("")
+	best, most := message.MailboxID(""), -1
 	r.peers.mu.RLock()
 	r.peers.groups.Match(sample(filter), func(_ topic.Filter, g peerGroup, online *int) {
-		if g.key == key && *online > 0 && !slices.Contains(tried, g.box) {
-			best = g.box
+		if g.key == key && *online > most && (any || *online > 0) && !slices.Contains(tried, g.box) {
+			best, most = g.box, *online
 		}
 	})
 	r.peers.mu.RUnlock()
@@ -279,7 +279,7 @@ func (r *Router) handOnGroup(key string) {
 			}
 			pend := &Pending{owner: handed{g, w}}
 			pend.left.Store(1)
-			if !r.handOn(key, w.m, []message.MailboxID{b.id}, func() *Pending { return pend }) {
+			if !r.handOn(key, w.m, []message.MailboxID{b.id}, false, func() *Pending { return pend }) {
 				g.mu.Lock()
 				g.takeBackLocked([]waiting{w})
 				g.mu.Unlock()
@@ -288,6 +288,37 @@ func (r *Router) handOnGroup(key string) {
 			pend.done()
 		}
 	}
+}
+
+// relay gives what waits in a group that has lost its last member here to a mailbox that
+// has members. It reports false if there is none: the group has ended. No lock is held.
+func (r *Router) relay(g *Group, w waiting) bool {
+	if r.peers == nil {
+		return false
+	}
+	if own := r.own.groups.get(g.key); own != nil && own != g {
+		r.store.Begin()
+		own.mu.Lock()
+		own.pushLocked(w.m, nil)
+		own.mu.Unlock()
+		g.forget(w)
+		r.store.End()
+		own.wake(own.membersNow(), 0)
+		return true
+	}
+	pend := &Pending{owner: handed{g, w}}
+	pend.left.Store(1)
+	ok := r.handOn(g.key.record(), w.m, []message.MailboxID{g.box.id}, true, func() *Pending { return pend })
+	if ok {
+		pend.done()
+	}
+	return ok
+}
+
+func (g *Group) membersNow() []*member {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.members
 }
 
 // handed is a group's message on its way to another mailbox: its record goes when it is
@@ -309,8 +340,14 @@ func (h handed) Complete(*Pending) { h.g.forget(h.w) }
 // Refuse implements Acker: the other mailbox is gone.
 func (h handed) Refuse(*Pending) {
 	h.g.mu.Lock()
-	h.g.takeBackLocked([]waiting{h.w})
+	last := len(h.g.members) == 0
+	if !last {
+		h.g.takeBackLocked([]waiting{h.w})
+	}
 	h.g.mu.Unlock()
+	if last && !h.g.r.relay(h.g, h.w) {
+		h.g.end(h.w)
+	}
 }
 
 // knows asks the store whether the session was given a message before. Redis away, it
