@@ -45,6 +45,7 @@
 //	router events           one, when a hook wants to hear of dropped messages, and one for
 //	                        each thing that falls due and has to ask a hook
 //	router pagers           two; they read queues from the store, a page at a time
+//	router recaller         one; has recorded what was not acknowledged soon
 //	store committer         one, and pebble's own (package hooks/store/disk)
 //
 // # Locks

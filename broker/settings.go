@@ -39,7 +39,16 @@ func (n *Node) routerSettings(c *config.Config) router.Settings {
 		DelayedEnabled: c.Delayed.Enabled, DelayedMax: c.Delayed.Max.Std(), DelayedCount: c.Delayed.Count,
 		MaxQueued: c.Limits.Queued.Messages, MaxQueuedBytes: int64(c.Limits.Queued.Bytes),
 		WillGrace: s.WillGrace.Std(), Durable: c.Persistence == config.PersistenceDisk, OverLimit: n.memory.over,
+		Linger: linger(c),
 	}
+}
+
+// linger is for a store that is slow to write.
+func linger(c *config.Config) time.Duration {
+	if c.Persistence != config.PersistenceDisk {
+		return 0
+	}
+	return c.Store.CommitLinger.Std()
 }
 
 // connSettings are the connections' part of the configuration.

@@ -32,6 +32,10 @@ func (r *Router) Acked(l *Link, acks []Ack) error {
 	c.out.Watch = c.r.follows.watched()
 	c.out.Now = l.Out.Begin()
 	for i := range acks {
+		if acks[i].ID == c.lend.probe && acks[i].ID != 0 && acks[i].Type < typePubrel {
+			c.timedLocked(r.since() - c.lend.at)
+			c.lend.probe = 0
+		}
 		if err = c.ackLocked(&acks[i], l.Version); err != nil {
 			err = fmt.Errorf("packet type %d: %w", acks[i].Type, err)
 			break

@@ -33,7 +33,8 @@ type Client struct {
 	expiry   *due.Item
 	willDue  *due.Item
 	hook     *hooks.Client // the identity of the last connection, for its will
-	counted  counts        // what of this session is in the node's totals
+	lend     lending
+	counted  counts // what of this session is in the node's totals
 	drops    *[stats.NumDropReasons]uint32
 	ended    bool
 	recorded bool // the store has a head of it: it is persistent, or has a will
@@ -102,6 +103,9 @@ func (r *Router) mayRead(h *hooks.Client, topic string, qos byte, retain bool) b
 // too. c.mu is held, so the batches of a session are in order.
 func (c *Client) commitLocked(pend *Pending) {
 	o := &c.out
+	if len(o.Repaid) > 0 {
+		c.repaidLocked()
+	}
 	if len(o.Ops) == 0 {
 		if len(o.After) > 0 {
 			c.appendLocked(o.After)
@@ -109,7 +113,7 @@ func (c *Client) commitLocked(pend *Pending) {
 		}
 		return
 	}
-	d := &commitDone{c: c, link: c.link, frames: o.After, pend: pend, r: c.r}
+	d := &commitDone{c: c, link: c.link, frames: o.After, pend: pend, r: c.r, also: c.recordedLocked(), at: c.r.since()}
 	if pend != nil {
 		pend.left.Add(1)
 	}
@@ -167,6 +171,8 @@ type commitDone struct {
 	link   *Link
 	frames []byte
 	pend   *Pending
+	also   []*Pending // who waits for records that were put off
+	at     int64      // when a client's was handed over
 }
 
 // Committed implements store.Committed. A refused commit closes the connection:
@@ -174,6 +180,7 @@ type commitDone struct {
 func (d *commitDone) Committed(err error) {
 	if d.c != nil {
 		d.c.committed()
+		d.r.committedIn(d.r.since() - d.at)
 	}
 	if err != nil {
 		d.refused(err)
@@ -184,6 +191,9 @@ func (d *commitDone) Committed(err error) {
 	}
 	if d.pend != nil {
 		d.pend.done()
+	}
+	for _, p := range d.also {
+		p.done()
 	}
 }
 
@@ -198,13 +208,20 @@ func (d *commitDone) refused(err error) {
 	if d.link != nil {
 		d.link.End(codeUnavailable, "commit refused")
 	}
-	switch {
-	case d.pend == nil:
-	case gone && d.c != nil && d.c != d.pend.from:
-		d.pend.done()
-	default:
-		d.pend.fail()
+	if d.pend != nil {
+		d.refuse(d.pend, gone)
 	}
+	for _, p := range d.also {
+		d.refuse(p, gone)
+	}
+}
+
+func (d *commitDone) refuse(p *Pending, gone bool) {
+	if gone && d.c != nil && d.c != p.from {
+		p.done()
+		return
+	}
+	p.fail()
 }
 
 // refusals logs refused commits: all of them fail alike, so one line a minute does.

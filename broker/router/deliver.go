@@ -89,8 +89,13 @@ func (c *Client) deliver(u *run, t *target, qos byte) {
 		return
 	}
 	done := 0
-	if l := c.link; l != nil && qos > 0 && l.plain && !c.sess.Persistent() && len(t.subIDs) == 0 && len(c.rareLocked().cursors) == 0 && l.Out.Room() > 0 {
-		done = c.deliverBlock(u, l, qos)
+	if l := c.link; l != nil && qos > 0 && l.plain && len(t.subIDs) == 0 && len(c.rareLocked().cursors) == 0 && l.Out.Room() > 0 {
+		switch {
+		case !c.sess.Persistent():
+			done = c.deliverBlock(u, l, qos)
+		case u.qos == 1 && c.lendsLocked() && !u.asks():
+			done = c.lendBlock(u, l)
+		}
 	}
 	if done == u.n {
 		return
@@ -115,17 +120,24 @@ func (c *Client) deliverBlock(u *run, l *Link, qos byte) int {
 	if n == 0 {
 		return 0
 	}
+	c.sendBlock(u, l, qos, n)
+	return n
+}
+
+// sendBlock sends the first n messages of a run and answers the last identifier.
+func (c *Client) sendBlock(u *run, l *Link, qos byte, n int) (id message.PacketID) {
 	b := u.blockFor(l.Version, qos)
 	buf := l.Out.Begin()
 	base := len(buf)
 	buf = append(buf, b.bytes[:b.ends[n-1]]...)
 	for _, at := range b.ids[:n] {
-		binary.BigEndian.PutUint16(buf[base+at:], uint16(c.sess.Assign(qos)))
+		id = c.sess.Assign(qos)
+		binary.BigEndian.PutUint16(buf[base+at:], uint16(id))
 	}
 	l.Out.End(buf)
 	c.r.stats.Sent(qos, n, b.ends[n-1], u.payload*n/u.n)
 	c.accountLocked()
-	return n
+	return id
 }
 
 // enqueueLocked queues an entry, or disconnects the client because its queue is full.
@@ -184,12 +196,14 @@ func (c *Client) stepLocked(l *Link, step int) int {
 	buf := l.Out.Begin()
 	was := len(buf) + len(c.out.After)
 	c.out.Now = buf
+	before := c.sess.LastID()
 	if c.sess.Fill(&c.out, now, step) && c.pullGroupsLocked(now, was+step) {
 		c.fillCursorsLocked(now, was+step)
 	}
 	made := len(c.out.Now) + len(c.out.After) - was
 	l.Out.End(c.out.Now)
 	c.out.Now = nil
+	c.timeSentLocked(before)
 	return made
 }
 

@@ -26,6 +26,7 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	c.makeRareLocked().leaving = l
 	c.live.Store(nil)
 	c.announceOnlineLocked()
+	c.recallLocked()
 	c.sess.Disconnected()
 	if q.HasExpiry {
 		c.head.Expiry = min(q.Expiry, r.Settings().MaxExpiry)
@@ -213,6 +214,7 @@ func (r *Router) deleteSession(c *Client) {
 	}
 	c.subs = subset{}
 	c.stopWalksLocked()
+	c.sess.Forsake(&c.out)
 	c.sess = session.New(persistent, session.Limits{}) // a cached route may hold the client for long
 	c.accountLocked()
 	c.out.Ops = c.out.Ops[:0]

@@ -22,7 +22,14 @@
 // crash finds all or nothing; a group's record goes with the batch of the member that
 // takes the message over.
 //
-// The router starts two goroutines that read queues in pages (pager.go), and others
+// A run of QoS 1 to a persistent session whose client acknowledges quickly is sent as
+// one block, like to any other, and its records wait: lend.go. The publisher is answered
+// when the client has acknowledged all of it, or when the rest is committed, which
+// Settings.Linger and the client's own pace bound. A subscriber that is slower than a
+// commit is not waited for.
+//
+// The router starts two goroutines that read queues in pages (pager.go), one that has
+// recorded what was lent for too long (recall.go), and others
 // only for hooks, which may be slow (events.go): one that tells of dropped messages, and one for each thing that falls due and has to ask a
 // hook; Close waits for them. Hooks are asked under a lock in one place: about
 // retained messages and the queues of shared groups while a client is being filled,

@@ -241,7 +241,7 @@ func (s *subscriber) run(churn func()) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	return &world{rig: newRig(t, nil), seed: seed}
+	return &world{rig: newRig(t, func(s *setup) { s.Linger = lingering * time.Duration(seed%2) }), seed: seed}
 }
 
 func (w *world) subscriber(n int) *subscriber {

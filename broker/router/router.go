@@ -46,8 +46,11 @@ type Settings struct {
 	DelayedMax       time.Duration
 	DelayedCount     int
 	WillGrace        time.Duration
-	Durable          bool        // the store outlives the process
-	OverLimit        func() bool // memory above its high watermark: QoS 0 is shed; nil is never
+	Durable          bool // the store outlives the process
+	// Linger is how long the record of a message to a subscriber that keeps up may wait
+	// for its acknowledgement, at least; 0 is not at all.
+	Linger    time.Duration
+	OverLimit func() bool // memory above its high watermark: QoS 0 is shed; nil is never
 }
 
 // Options are what a Router is made of.
@@ -89,7 +92,10 @@ type Router struct {
 	sys       sys
 	events    *events
 	pager     *pager
+	recaller  *recaller
+	start     time.Time // of since
 
+	commitTook atomic.Int64  // nanoseconds, about: how long a commit takes of late
 	identities atomic.Uint64 // changes when a session's or connection's identity does
 
 	run uint64        // first half of this process's message ids
@@ -109,6 +115,8 @@ func New(o Options) *Router {
 	r.exclusive.holders = map[topic.Filter]*Client{}
 	r.events = newEvents(r)
 	r.pager = newPager(r)
+	r.start = o.Now()
+	r.recaller = newRecaller(r)
 	if r.cluster = o.Cluster; r.cluster == nil {
 		r.cluster = alone{}
 		return r
@@ -120,6 +128,7 @@ func New(o Options) *Router {
 
 // Close ends what New started. No client may be connected any more.
 func (r *Router) Close() {
+	r.recaller.close()
 	r.pager.close()
 	r.events.close()
 }
@@ -136,6 +145,10 @@ func (r *Router) rules() uint64 { return r.hooks.Generation() + r.identities.Loa
 // IdentityChanged makes the router forget what it knows of who may do what: a
 // connection acts as somebody else, or by other rules.
 func (r *Router) IdentityChanged() { r.identities.Add(1) }
+
+// since is the time, in nanoseconds since the router was made: by the monotonic clock,
+// so that nothing waits for long because the clock was set.
+func (r *Router) since() int64 { return int64(r.now().Sub(r.start)) }
 
 // nextID names a message.
 func (r *Router) nextID() message.ID { return message.ID{Run: r.run, Seq: r.seq.Add(1)} }

@@ -29,10 +29,11 @@ type run struct {
 	rawOK   bool
 	items   []item
 	ids     []message.PacketID
-	blocks  [6]block // by form, see blockFor
-	msgs    []*message.Message
-	now     int64      // Unix nanoseconds, of all messages of the run; 0 until one is made
-	first   message.ID // of the run's messages; 0 until one is named
+	blocks  [6]block           // by form, see blockFor
+	msgs    []*message.Message // nil until made
+	kept    *copied            // nil until a session is lent the run
+	now     int64              // Unix nanoseconds, of all messages of the run; 0 until one is made
+	first   message.ID         // of the run's messages; 0 until one is named
 	bundle  message.Bundle
 	payload int
 }
@@ -94,6 +95,10 @@ func (u *run) reset() {
 	clear(u.items)
 	clear(u.msgs)
 	u.items, u.ids, u.msgs = u.items[:0], u.ids[:0], u.msgs[:0]
+	if u.kept != nil {
+		u.kept.release()
+		u.kept = nil
+	}
 	clear(u.bundle.Items)
 	u.bundle = message.Bundle{Items: u.bundle.Items[:0]}
 	u.n, u.raw, u.rt, u.p, u.now, u.payload, u.first = 0, nil, nil, nil, 0, 0, message.ID{}
@@ -205,16 +210,53 @@ func (it *item) forwarded() []byte {
 	return it.props
 }
 
-// message returns item i as a message of its own, made on first use.
+// asks reports whether somebody wants to know what becomes of a message of the run.
+func (u *run) asks() bool {
+	for i := range u.items {
+		if it := &u.items[i]; len(it.props) > 0 {
+			if _, asks := message.UserProperty(it.props, message.ReceiptProperty); asks {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// message returns item i as a message of its own. Messages are made a few at once, so
+// that one that stays does not hold many.
 func (u *run) message(i int) *message.Message {
 	if n := u.n - len(u.msgs); n > 0 {
 		u.msgs = append(u.msgs, make([]*message.Message, n)...)
 	}
 	if u.msgs[i] == nil {
-		it := &u.items[i]
-		id := u.name()
-		id.Seq += uint64(i)
-		u.msgs[i] = u.p.materialize(u.rt.name, &message.Publish{Payload: it.payload, Props: it.props, QoS: u.qos}, u.time(), id)
+		u.make(i &^ (makeAtOnce - 1))
 	}
 	return u.msgs[i]
+}
+
+const makeAtOnce = 8
+
+// make makes the messages from item i on.
+func (u *run) make(i int) {
+	first, now := u.name(), u.time()
+	items := u.items[i:min(i+makeAtOnce, u.n)]
+	size := 0
+	for k := range items {
+		size += len(items[k].payload) + len(items[k].props)
+	}
+	buf := make([]byte, 0, size)
+	list := make([]message.Message, len(items))
+	for k := range items {
+		it, m := &items[k], &list[k]
+		from := len(buf)
+		buf = append(buf, it.payload...)
+		to := len(buf)
+		buf = message.AppendForwarded(buf, it.props)
+		*m = message.Message{
+			ID: message.ID{Run: first.Run, Seq: first.Seq + uint64(i+k)}, Topic: u.rt.name,
+			Payload: buf[from:to:to], Props: buf[to:len(buf):len(buf)],
+			Publisher: u.p.id, User: u.p.user, Created: now, QoS: u.qos,
+		}
+		u.msgs[i+k] = m
+	}
 }

@@ -105,6 +105,10 @@ func (s *Session) release(o *Output, sl *slot) {
 
 // finish ends a delivery. A refusal after PUBREC had accepted the message is no drop.
 func (s *Session) finish(o *Output, sl *slot, code byte) {
+	if sl.lent {
+		s.repay(o, sl, code)
+		return
+	}
 	s.forget(o, &sl.entry)
 	if code >= firstFailure && sl.phase == store.Sent {
 		o.Code = code

@@ -12,6 +12,15 @@
 // came with is committed, or at once if it is empty, and only on the connection
 // they were made for. Frames in Now leave at once, before those in After.
 //
+// # Loans
+//
+// A run of QoS 1 messages that a client is likely to acknowledge soon may be lent:
+// [Session.Lend] and Assign send it without records. What is acknowledged before
+// [Session.Recall] never had one, and the run is in Output.Repaid when all of it is; the
+// rest is recorded by Recall, or before a record of a later message, and the run is in
+// Output.Recorded. Whoever was to be told that a run is safe is told by one of the two.
+// Recall must be called before Disconnected.
+//
 // # Pages
 //
 // With [Limits].PageMessages and PageBytes a persistent session's queue may be far

@@ -23,7 +23,7 @@ func (w *world) run(n int) error {
 }
 
 func (w *world) one() {
-	switch k := w.src.next(40); {
+	switch k := w.src.next(44); {
 	case k < 6:
 		w.enqueue()
 	case k < 9:
@@ -67,6 +67,10 @@ func (w *world) one() {
 		w.page()
 	case k < 39:
 		w.load()
+	case k < 42:
+		w.lend()
+	case k < 43:
+		w.recall()
 	default:
 		if len(w.pending) == 0 {
 			w.log("settled")
@@ -193,6 +197,8 @@ func (w *world) disconnect() {
 	w.at("disconnect")
 	w.log("disconnect")
 	w.read(w.src.next(4))
+	w.m.Recall(&w.out, w.now)
+	w.collect()
 	w.link.on, w.link.wire = false, nil
 	w.m.Disconnected()
 	if w.src.next(2) == 1 {
@@ -207,7 +213,7 @@ func (w *world) disconnect() {
 // end ends the session, and with it all it had, and begins the client's next.
 func (w *world) end() {
 	w.begin()
-	w.out.Ops, w.pending, w.lazy, w.debt = nil, nil, false, false
+	w.out.Ops, w.pending, w.lazy, w.debt, w.lent, w.recorded = nil, nil, false, false, nil, 0
 	clear(w.holds)
 	clear(w.delivered)
 	w.lastFirst = [3]uid{}
@@ -276,6 +282,7 @@ func (w *world) crash() {
 		w.revived[u] = w.revived[u] || w.done.ended[u] == ""
 	}
 	w.cur = w.done.clone()
+	w.loseLent()
 	w.cur.queue = w.storedQueue(w.cur)
 	for i := range w.msgs {
 		w.msgs[i].source = false

@@ -31,6 +31,8 @@ type machine interface {
 	Window(n int) bool
 	Ready(n int) bool
 	Assign(qos byte) message.PacketID
+	Lend(l Loan, n int, now int64)
+	Recall(o *Output, until int64)
 	Puback(o *Output, id message.PacketID, code byte) (bool, error)
 	Pubrec(o *Output, version byte, id message.PacketID, code byte) (bool, error)
 	Pubcomp(o *Output, id message.PacketID) (bool, error)
@@ -62,6 +64,7 @@ type flight struct {
 	phase store.Phase
 	conn  int  // connection of its first PUBLISH
 	live  bool // sent on the present connection
+	lent  bool // it has no record
 }
 
 // state is what a session has to know; it is copied for each batch, so that a
@@ -118,17 +121,19 @@ type world struct {
 	limits     Limits
 	wrap       func(*Session) machine
 
-	m       machine
-	s       *Session // what m is made of
-	reading reading
-	debt    bool // a message came above a limit, and the oldest has to go
-	lazy    bool // m is restored from its figures and not loaded yet
-	out     Output
-	store   *memory.Store
-	pending []batch
-	now     int64
-	trace   []string
-	err     error
+	m        machine
+	s        *Session // what m is made of
+	reading  reading
+	debt     bool // a message came above a limit, and the oldest has to go
+	lent     []*modelLoan
+	recorded uint64 // highest Seq of an entry that was recorded
+	lazy     bool   // m is restored from its figures and not loaded yet
+	out      Output
+	store    *memory.Store
+	pending  []batch
+	now      int64
+	trace    []string
+	err      error
 
 	msgs []msg // by uid
 	cur  *state
@@ -276,6 +281,8 @@ func (w *world) collect() {
 	w.out.Now, w.out.After, w.out.Ops = nil, nil, nil
 	each(now, func(f frame) { w.produced(f, false) })
 	each(after, func(f frame) { w.produced(f, true) })
+	w.loans(ops)
+	w.inOrder(ops)
 	if !w.persistent && (len(ops) > 0 || len(after) > 0) {
 		w.fail("%s: records of a session that is not persistent", w.step)
 	}
@@ -363,8 +370,8 @@ func (w *world) sameAs(img *store.Image, want *state) {
 			w.fail("%s: stored message %d has id %d in phase %d, want message %d in phase %d", w.step, u, e.State.ID, e.State.Phase, f.u, f.phase)
 		}
 	}
-	if n != len(queue) || len(img.Entries) != n+len(want.flights) || len(img.Received) != len(want.received) {
-		w.fail("%s: stored are %d entries and %d received ids, want %d and %d", w.step, len(img.Entries), len(img.Received), len(queue)+len(want.flights), len(want.received))
+	if n != len(queue) || len(img.Entries) != n+len(want.flights)-lentIn(want) || len(img.Received) != len(want.received) {
+		w.fail("%s: stored are %d entries and %d received ids, want %d and %d", w.step, len(img.Entries), len(img.Received), len(queue)+len(want.flights)-lentIn(want), len(want.received))
 	}
 	for _, id := range img.Received {
 		if !want.received[id] {

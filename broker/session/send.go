@@ -6,13 +6,20 @@ import (
 )
 
 // Assign gives a message that is sent at once its identifier, without keeping
-// the message. Only for sessions that are not persistent, after Ready.
+// the message. Only after Ready, and after Lend if the session is persistent.
 func (s *Session) Assign(qos byte) message.PacketID {
 	sl := s.win.take()
 	sl.entry.QoS = qos
+	if s.lent != nil {
+		s.seq++
+		sl.entry.Seq, sl.lent = s.seq, true
+	}
 	s.begin(sl, store.Sent)
 	return sl.id
 }
+
+// LastID is the identifier that was given last.
+func (s *Session) LastID() message.PacketID { return s.win.last }
 
 // Fill sends what may be sent: first what was in flight, then the queue, while
 // the window has room, fewer than room bytes were produced, and what comes next is

@@ -63,6 +63,9 @@ type Output struct {
 	// the call, which must not call back.
 	Acked func(*Entry)
 	Watch bool // Acked is called for all others too; their Msg is nil if Assign sent it
+	// Recorded are loans whose records, as far as they are not acknowledged, are among
+	// Ops; Repaid those that need none, because all of them was acknowledged.
+	Recorded, Repaid []Loan
 }
 
 func (o *Output) acked(e *Entry) {
@@ -96,6 +99,7 @@ type Session struct {
 	rest       *rest
 	received   idSet
 	redeliver  []message.PacketID // in flight from an earlier connection, not yet sent on this one
+	lent       *loans             // nil without
 	enc        Encoder            // nil while offline
 	seq        uint64
 	after      uint64 // with pages: Seq of the last entry that is in the queue or has left it
@@ -152,6 +156,9 @@ func (s *Session) Trim() {
 	s.trimRest()
 	s.win.trim()
 	s.received.trim()
+	if _, ok := s.Lent(); !ok {
+		s.lent = nil
+	}
 }
 
 // Counts are the lengths of the queue and the window, and the queue's bytes. What
@@ -217,6 +224,7 @@ func (s *Session) record(o *Output, op store.Op) {
 // process, and must not come twice.
 func (s *Session) keep(o *Output, e *Entry) {
 	if e.QoS > 0 {
+		s.recallAll(o)
 		s.asks(e, 1)
 		s.record(o, store.Op{Kind: store.KindEntry, Seq: e.Seq, Entry: e.Entry})
 	}

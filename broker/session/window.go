@@ -15,6 +15,7 @@ type slot struct {
 	id    message.PacketID
 	phase store.Phase
 	live  bool // counts against this connection's window
+	lent  bool // its message is in a loan
 }
 
 // window holds the identifiers in use, in a ring indexed by identifier. The ring
