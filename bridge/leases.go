@@ -72,7 +72,7 @@ type leases struct {
 	changed  chan struct{}
 	asking   []asking
 	checking bool
-	stopped  bool // no lease is taken any more
+	taker    bool // leases of others are taken
 
 	offset atomic.Int64 // Redis' clock less the own, nanoseconds
 }
@@ -248,16 +248,19 @@ func (l *leases) forget(box message.MailboxID) *lease {
 	return h
 }
 
-// quit takes no more leases from now on.
-func (l *leases) quit() {
+// take says whether mailboxes of others are taken over from now on.
+func (l *leases) take(yes bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stopped = true
+	l.taker = yes
+	l.mu.Unlock()
+	if yes {
+		l.kick()
+	}
 }
 
 // release gives all leases to whoever wants them.
 func (l *leases) release(ctx context.Context) error {
-	l.quit()
+	l.take(false)
 	args := []any{l.publish(), l.owner}
 	l.mu.Lock()
 	for _, h := range l.heldsLocked() {

@@ -75,6 +75,14 @@ func (l *link) publish() string {
 	return "PUBLISH"
 }
 
+// shout publishes on a channel and answers how many heard it.
+func (l *link) shout(ctx context.Context, channel string, data any) (int64, error) {
+	if l.clustered {
+		return l.client.SPublish(ctx, channel, data).Result() //nolint:wrapcheck // the caller says what it attempted
+	}
+	return l.client.Publish(ctx, channel, data).Result() //nolint:wrapcheck // as above
+}
+
 // errReplicas is what a write ends with that too few replicas have.
 var errReplicas = errors.New("NOREPLICAS too few replicas have the write")
 

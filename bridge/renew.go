@@ -140,7 +140,7 @@ func (l *leases) takeAll(boxes []message.MailboxID) {
 	}
 	for _, box := range boxes {
 		l.mu.Lock()
-		busy := l.stopped || l.own == nil || l.taking[box] || len(l.taking) >= maxTaking
+		busy := !l.taker || l.own == nil || l.taking[box] || len(l.taking) >= maxTaking
 		if !busy {
 			l.taking[box] = true
 		}
@@ -161,7 +161,7 @@ func (l *leases) takeOver(ctx context.Context, box message.MailboxID) {
 	if sleep(ctx, rand.N(l.term/(4*renewals)+1), nil) != nil { //nolint:gosec // a delay, no secret
 		return
 	}
-	h := l.take(ctx, box)
+	h := l.win(ctx, box)
 	if h == nil {
 		return
 	}
@@ -179,8 +179,8 @@ func (l *leases) takeOver(ctx context.Context, box message.MailboxID) {
 	l.tenure.gone(box)
 }
 
-// take is the step that makes a mailbox this process's; nil when another was quicker.
-func (l *leases) take(ctx context.Context, box message.MailboxID) *lease {
+// win is the step that makes a mailbox this process's; nil when another was quicker.
+func (l *leases) win(ctx context.Context, box message.MailboxID) *lease {
 	v, err := l.step(ctx, stepLeaseTake, []string{l.keys.leases()}, string(box), l.owner, l.term.Milliseconds())
 	got := asInts(v)
 	if err != nil || len(got) != 2 || got[0] == 0 {

@@ -1,0 +1,135 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/skeinmq/skein/broker/message"
+)
+
+// cluster is leases, routes and mail together: what an instance is to the others, but for
+// its records.
+type cluster struct {
+	*link
+	*leases
+	*routes
+	*mail
+
+	in     Inbox
+	tenure tenure
+}
+
+// newCluster prepares one; nothing runs yet. The functions of t are called after routes and
+// mail of the mailbox have been looked after.
+func newCluster(l *link, o *Options, t tenure) *cluster {
+	c := &cluster{link: l, tenure: t}
+	c.leases = newLeases(l, o.Lease, tenure{adopt: c.adopt, gone: c.gone, lost: c.lost})
+	c.mail = newMail(l, c.leases, o.Lease)
+	c.routes = newRoutes(l, c.leases, c.mail.flush)
+	c.mail.applied = &c.routes.applied
+	return c
+}
+
+// open takes the lease of a mailbox of this process's own and makes its inbox. It is
+// renewed from then on.
+func (c *cluster) open(ctx context.Context, box message.MailboxID) error {
+	if err := c.leases.open(ctx, box); err != nil {
+		return err
+	}
+	c.mail.from(box)
+	c.spawn(c.leases.run)
+	return nil
+}
+
+// start loads all routes and follows their changes, which the lease has to precede.
+func (c *cluster) start(ctx context.Context, in Inbox) error {
+	c.in = in
+	c.spawn(c.newEar(c.link.keys.signals(), c.leases.term/renewals, c.figures.Deaf.Inc, c.signal).run)
+	c.spawn(func(ctx context.Context) { c.follow(ctx, in) })
+	if err := c.join(ctx); err != nil {
+		return fmt.Errorf("load the routes: %w", err)
+	}
+	return nil
+}
+
+// serve begins with what comes for the own mailbox, and with taking over others.
+func (c *cluster) serve() error {
+	if err := c.consume(c.mine(), c.in); err != nil {
+		return err
+	}
+	c.take(true)
+	return nil
+}
+
+// reopen is open, start and serve after the own mailbox was lost.
+func (c *cluster) reopen(ctx context.Context, box message.MailboxID) error {
+	if err := c.leases.open(ctx, box); err != nil {
+		return err
+	}
+	c.mail.from(box)
+	if err := c.join(ctx); err != nil {
+		return fmt.Errorf("load the routes: %w", err)
+	}
+	return c.serve()
+}
+
+// signal takes what is said to all instances.
+func (c *cluster) signal(text string) {
+	if text == "released" {
+		c.kick()
+		return
+	}
+	c.barrier.hear(text)
+}
+
+// adopt takes over a mailbox: its routes stay, its sessions are loaded, and only then is
+// its inbox read.
+func (c *cluster) adopt(ctx context.Context, box message.MailboxID, epoch uint64) error {
+	if err := c.seed(ctx, box); err != nil {
+		return err
+	}
+	if err := c.tenure.adopt(ctx, box, epoch); err != nil {
+		return err
+	}
+	c.settle(box)
+	return c.consume(box, c.in)
+}
+
+func (c *cluster) gone(box message.MailboxID) {
+	c.routes.forget(box)
+	c.tenure.gone(box)
+}
+
+// lost gives up what is on its way as the mail of a mailbox that is another's.
+func (c *cluster) lost(box message.MailboxID) {
+	c.routes.forget(box)
+	c.mail.from("")
+	c.tenure.lost(box)
+}
+
+// abolish deletes a mailbox in which nobody lives: its routes are removed already and their
+// barrier has passed. It waits until its inbox is consumed to its end.
+func (c *cluster) abolish(ctx context.Context, box message.MailboxID, parts ...string) error {
+	_, epoch, ok := c.epoch(box)
+	if !ok {
+		return errBoxLost
+	}
+	if err := c.empty(ctx, box); err != nil {
+		return err
+	}
+	keys := []string{c.link.keys.box(box, boxMeta)}
+	for _, part := range append(parts, boxInbox, boxBad) {
+		keys = append(keys, c.link.keys.box(box, part))
+	}
+	v, err := c.step(ctx, stepBoxDrop, keys, epoch)
+	if err != nil {
+		return err
+	}
+	if v == int64(0) {
+		return errBoxLost
+	}
+	c.routes.forget(box)
+	return c.remove(ctx, box)
+}
+
+var stepBoxDrop = step("box_drop")
