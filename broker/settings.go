@@ -37,7 +37,9 @@ func (n *Node) routerSettings(c *config.Config) router.Settings {
 		NoMatchCode: m.NoMatchCode, CheckFormat: m.CheckPayloadFormat, DenyClose: m.DenyAction == config.DenyDisconnect,
 		MaxRetained: c.Limits.Retained.Messages, MaxRetainedBytes: int64(c.Limits.Retained.Bytes),
 		DelayedEnabled: c.Delayed.Enabled, DelayedMax: c.Delayed.Max.Std(), DelayedCount: c.Delayed.Count,
-		MaxQueued: c.Limits.Queued.Messages, MaxQueuedBytes: int64(c.Limits.Queued.Bytes),
+		Receipts: c.Receipts.Enabled, ReceiptsEach: c.Receipts.PerMessage, ReceiptsOpen: c.Receipts.Summaries,
+		ReceiptsClient: c.Receipts.ShowClientID,
+		MaxQueued:      c.Limits.Queued.Messages, MaxQueuedBytes: int64(c.Limits.Queued.Bytes),
 		WillGrace: s.WillGrace.Std(), Durable: c.Persistence == config.PersistenceDisk, OverLimit: n.memory.over,
 		Linger: linger(c),
 	}

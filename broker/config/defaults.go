@@ -46,6 +46,7 @@ func Default() *Config {
 			Memory:   Memory{HighWatermark: 0.85},
 		},
 		Delayed:         Delayed{Enabled: true, Max: day, Count: 100_000},
+		Receipts:        Receipts{Enabled: true, PerMessage: 100, Summaries: 10_000},
 		Bridge:          Bridge{Redis: defaultRedis()},
 		SysInterval:     10 * second,
 		Log:             Log{Level: "info", Format: FormatText},

@@ -25,6 +25,7 @@ type Config struct {
 	Shared      Shared      `koanf:"shared"`
 	Limits      Limits      `koanf:"limits"`
 	Delayed     Delayed     `koanf:"delayed"`
+	Receipts    Receipts    `koanf:"receipts"`
 	Bridge      Bridge      `koanf:"bridge" restart:"yes"`
 	SysInterval Duration    `koanf:"sys_interval" max:"1h" restart:"yes"` // 0 is off
 	Log         Log         `koanf:"log"`
@@ -246,6 +247,14 @@ type Delayed struct {
 	Enabled bool     `koanf:"enabled"`
 	Max     Duration `koanf:"max" min:"1s"`
 	Count   int      `koanf:"count" max:"1000000000"`
+}
+
+// Receipts are what publishers are told that ask with the property skein-receipt.
+type Receipts struct {
+	Enabled      bool `koanf:"enabled"`
+	PerMessage   int  `koanf:"per_message" max:"1000000"`
+	Summaries    int  `koanf:"summaries" max:"100000000"` // 0 is no limit
+	ShowClientID bool `koanf:"show_client_id"`
 }
 
 // Log is what is written to the standard error.

@@ -51,6 +51,7 @@ func (s *sinkhole) Begin() []byte                      { return s.buf[:0] }
 func (s *sinkhole) End(b []byte)                       { s.buf = b }
 func (s *sinkhole) Room() int                          { return 1 << 20 }
 func (s *sinkhole) Full() bool                         { return false }
+func (s *sinkhole) Written(done func(bool))            { done(true) }
 func (s *sinkhole) Ack([]message.PacketID, byte, byte) {}
 func (s *sinkhole) Defer(*Pending)                     {}
 func (s *sinkhole) Complete(*Pending)                  {}

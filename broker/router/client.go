@@ -42,6 +42,8 @@ type Client struct {
 	ghost    bool // a clean session that ended with the process: only its will is left
 	clean    bool // the connect that takes over asks for a clean start
 	operator bool // an operator ends the session
+	tells    bool // out.Ops has records that tell of outcomes
+	told     bool // it ended, and what its queue had been asked has been told
 }
 
 // rare is what few clients have.
@@ -49,6 +51,7 @@ type rare struct {
 	cursors []*cursor // walks through the retained messages, in the order of their SUBSCRIBEs
 	members []*member // of shared groups
 	leaving *Link     // a connection that Disconnect has not finished with
+	sent    []sent    // until the output has been let go
 	box     *box      // that the session lives in; nil is the own one
 }
 
@@ -72,7 +75,7 @@ func (c *Client) makeRareLocked() *rare {
 
 // tidyRareLocked lets go of it when there is nothing in it.
 func (c *Client) tidyRareLocked() {
-	if h := c.rare; h != nil && len(h.cursors)+len(h.members) == 0 && h.leaving == nil && h.box == nil {
+	if h := c.rare; h != nil && len(h.cursors)+len(h.members)+len(h.sent) == 0 && h.leaving == nil && h.box == nil {
 		c.rare = nil
 	}
 }
@@ -119,6 +122,9 @@ func (c *Client) commitLocked(pend *Pending) {
 	}
 	b := c.batchLocked(o.Ops)
 	b.Linger = len(o.After) == 0 && c.lingersLocked(o.Ops)
+	if c.tells {
+		d.told, c.tells = o.Ops, false
+	}
 	o.Ops, o.After = nil, nil
 	if c.page != nil {
 		c.page.issued++
@@ -173,6 +179,7 @@ type commitDone struct {
 	pend   *Pending
 	also   []*Pending // who waits for records that were put off
 	at     int64      // when a client's was handed over
+	told   []store.Op // among them are some that tell of outcomes
 }
 
 // Committed implements store.Committed. A refused commit closes the connection:
@@ -189,6 +196,7 @@ func (d *commitDone) Committed(err error) {
 	if len(d.frames) > 0 && d.link != nil {
 		d.link.Out.End(append(d.link.Out.Begin(), d.frames...))
 	}
+	d.r.settleAll(d.told)
 	if d.pend != nil {
 		d.pend.done()
 	}
@@ -201,6 +209,7 @@ func (d *commitDone) Committed(err error) {
 // is gone, or another's, is nothing that a publisher was promised, unless it is the
 // publisher's own: its received identifiers are.
 func (d *commitDone) refused(err error) {
+	d.r.untold(d.told)
 	gone := errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrNotFound)
 	if !gone {
 		d.r.refusals.log(d.r, err)
@@ -268,7 +277,11 @@ func (c *Client) droppedEntry(e *session.Entry, why session.Drop) {
 	}[why]
 	c.dropLocked(reason, 1)
 	c.r.follows.dropped(e.Msg, c.targetOf(e))
-	c.ackedEntry(e)
+	o := dropped(reason)
+	if why == session.DropRefused {
+		o.code = c.out.Code
+	}
+	c.endedEntry(e, o)
 	if e.Msg != nil {
 		c.r.events.dropped(c.hook, e.Msg)
 	}

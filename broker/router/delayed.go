@@ -86,6 +86,21 @@ func (d *delayed) add(r *Router, m *message.Message, at int64, pend *Pending) bo
 	return true
 }
 
+// given notes a number that a record of the own mailbox has.
+func (d *delayed) given(seq uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seq = max(d.seq, seq)
+}
+
+// number gives a record of the own mailbox a number.
+func (d *delayed) number() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seq++
+	return d.seq
+}
+
 func (d *delayed) waitLocked(r *Router, seq delayedKey, at int64, m *message.Message) {
 	r.stats.Delayed.Inc()
 	d.items[seq] = r.due.Add(time.Unix(0, at), func() { r.events.aside(func() { d.fire(r, seq, m) }) })
@@ -103,13 +118,13 @@ func (d *delayed) fire(r *Router, seq delayedKey, m *message.Message) {
 		drop = r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: m.Topic, QoS: m.QoS, Retain: m.Retain, Again: true}).Code != codeSuccess
 		why = stats.DropACL
 	}
-	record := func() {
-		r.store.Commit(&store.Batch{Box: seq.box, Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: seq.seq}}}, &commitDone{r: r})
-	}
+	ends := store.Op{Kind: store.KindDelayed, Delete: true, Seq: seq.seq}
 	if drop {
 		r.stats.Drop(why, 1)
-		record()
+		r.tell(seq.box, m, dropped(why), []store.Op{ends}, nil)
 		return
 	}
-	r.injectThen(m, seq.box != "", record)
+	r.injectThen(m, seq.box != "", func() {
+		r.store.Commit(&store.Batch{Box: seq.box, Ops: []store.Op{ends}}, &commitDone{r: r})
+	})
 }

@@ -143,7 +143,7 @@ func (c *Client) sendBlock(u *run, l *Link, qos byte, n int) (id message.PacketI
 // enqueueLocked queues an entry, or disconnects the client because its queue is full.
 func (c *Client) enqueueLocked(e session.Entry) {
 	if !c.sess.Ready(1) && c.r.overQueued(&e) {
-		c.dropMessageLocked(stats.DropQuota, e.Msg)
+		c.dropMessageLocked(stats.DropQuota, &e)
 		if c.link != nil && c.r.Settings().Queue.Overflow == session.Disconnect {
 			c.link.End(codeQuotaExceeded, "limits.queued")
 		}
@@ -204,6 +204,7 @@ func (c *Client) stepLocked(l *Link, step int) int {
 	l.Out.End(c.out.Now)
 	c.out.Now = nil
 	c.timeSentLocked(before)
+	c.sentLocked(l)
 	return made
 }
 

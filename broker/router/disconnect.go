@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"time"
 
 	"github.com/skeinmq/skein/broker/session"
@@ -36,6 +37,7 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	}
 	woken := c.giveBackLocked((*member).othersOnline)
 	ended = !c.Persistent() || c.head.Expiry == 0
+	reads := ended && c.readsLocked()
 	var send *Will
 	switch {
 	case !q.Will:
@@ -43,7 +45,11 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	case !q.Stopping || ended || !r.Settings().Durable:
 		send = c.startWillLocked(ended || c.clean || q.Stopping) // a delay would outlive the node
 	}
-	if !ended {
+	now := ended && !reads
+	if reads { // it ends below; should the process end before, then after the restart
+		c.head.Expiry = 1
+	}
+	if !now {
 		c.startExpiryLocked()
 	}
 	c.accountLocked()
@@ -51,11 +57,14 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 	hook := c.hook
 	c.mu.Unlock()
 	if send == nil {
-		c.left(ended)
+		c.left(now)
 	}
 	r.store.End()
 	if send != nil {
-		r.sendWill(c.ID, hook, send, func() { c.left(ended) })
+		r.sendWill(c.ID, hook, send, func() { c.left(now) })
+	}
+	if reads {
+		r.endSession(c)
 	}
 	wakeAll(woken)
 	l.hasLeft()
@@ -106,7 +115,13 @@ func (c *Client) recordHeadLocked() {
 }
 
 func (c *Client) expireAtLocked(at time.Time) {
-	c.expiry = c.r.due.Add(at, func() { c.r.events.aside(func() { c.r.expire(c) }) })
+	c.expiry = c.r.due.Add(at, func() {
+		if c.reads() { // which takes a while
+			c.r.events.due.Go(func() { c.r.expire(c) })
+			return
+		}
+		c.r.events.aside(func() { c.r.expire(c) })
+	})
 }
 
 // stopClocksLocked stops expiry and will delay of a session that is resumed.
@@ -168,6 +183,9 @@ func (c *Client) expireLater() {
 // its delay is sent [MQTT-3.1.3-9].
 func (r *Router) endSession(c *Client) {
 	w, hook, ok := c.markEnded()
+	if ok {
+		r.readOut(c)
+	}
 	switch {
 	case !ok:
 	case w != nil:
@@ -200,6 +218,7 @@ func (c *Client) markEnded() (*Will, *hooks.Client, bool) {
 // records. It is called within Store.Begin.
 func (r *Router) deleteSession(c *Client) {
 	c.mu.Lock()
+	asked := c.askedLocked()
 	var woken []*Group
 	if c.recorded || r.peers == nil { // else what it has is in its records, which are another process's
 		woken = c.giveBackLocked(nil)
@@ -215,9 +234,10 @@ func (r *Router) deleteSession(c *Client) {
 	c.subs = subset{}
 	c.stopWalksLocked()
 	c.sess.Forsake(&c.out)
+	c.out.Ops = slices.DeleteFunc(c.out.Ops, func(op store.Op) bool { return op.Kind != store.KindDelayed })
+	c.tellEndLocked(asked)
 	c.sess = session.New(persistent, session.Limits{}) // a cached route may hold the client for long
 	c.accountLocked()
-	c.out.Ops = c.out.Ops[:0]
 	if c.recorded {
 		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Delete: true})
 	}

@@ -160,35 +160,41 @@ func leastInflight(members []*member) int {
 // publish gives m to one member: the strategy's choice among those that are
 // connected and have room. If none has room it waits in the group's queue; with
 // nobody connected too, as far as a member's session outlives its connection.
-// wait, if not nil, answers what a member's commit is waited for in.
-func (g *Group) publish(m *message.Message, wait func() *Pending) {
+// wait, if not nil, answers what a member's commit is waited for in. It reports whether
+// what becomes of m will be known after a restart too.
+func (g *Group) publish(m *message.Message, wait func() *Pending) (sure bool) {
 	g.mu.Lock()
 	if len(g.members) == 0 { // the last one left meanwhile
 		g.mu.Unlock()
-		g.r.follows.dropped(m, g)
-		return
+		return g.refuse(m, stats.DropSessionEnded, wait)
 	}
 	members, first := g.members, g.firstLocked(m)
 	behind := len(g.queue.list) > 0 && m.QoS > 0 // keep the order
 	g.mu.Unlock()
-	if !behind && g.offer(members, first, m, wait) {
-		return
+	if !behind {
+		if took, sure := g.offer(members, first, m, wait); took {
+			return sure
+		}
 	}
 	if g.r.has.ACL && !slices.ContainsFunc(members, func(mb *member) bool { return mb.mayRead(mb.c.identity(), m) }) {
-		g.r.stats.Drop(stats.DropACL, 1)
-		g.r.follows.dropped(m, g)
-		return
+		return g.refuse(m, stats.DropACL, wait)
 	}
 	if m.QoS == 0 {
-		g.r.stats.Drop(g.whyNobody(members), 1)
-		g.r.follows.dropped(m, g)
-		return
+		return g.refuse(m, g.whyNobody(members), wait)
 	}
 	g.mu.Lock()
 	g.pushLocked(m, wait)
 	members = g.members
 	g.mu.Unlock()
 	g.wake(members, first)
+	return true
+}
+
+// refuse drops a message that the group does not take.
+func (g *Group) refuse(m *message.Message, why stats.DropReason, wait func() *Pending) (sure bool) {
+	g.r.stats.Drop(why, 1)
+	g.r.follows.dropped(m, g)
+	return g.r.tell(g.box.id, m, dropped(why), nil, wait)
 }
 
 // whyNobody is why no member took a QoS 0 message.
@@ -201,10 +207,14 @@ func (g *Group) whyNobody(members []*member) stats.DropReason {
 	return stats.DropQoS0Offline
 }
 
-func (g *Group) offer(members []*member, first int, m *message.Message, wait func() *Pending) bool {
+// offer reports whether a member took m, and what take says then.
+func (g *Group) offer(members []*member, first int, m *message.Message, wait func() *Pending) (took, sure bool) {
 	for i := range members {
 		mb := members[(first+i)%len(members)]
-		if mb.c.live.Load() == nil || g.r.has.ACL && !mb.mayRead(mb.c.identity(), m) || !mb.take(m, wait) {
+		if mb.c.live.Load() == nil || g.r.has.ACL && !mb.mayRead(mb.c.identity(), m) {
+			continue
+		}
+		if took, sure = mb.take(m, wait); !took {
 			continue
 		}
 		if g.r.Settings().Strategy == Sticky {
@@ -212,9 +222,9 @@ func (g *Group) offer(members []*member, first int, m *message.Message, wait fun
 			g.sticky = mb
 			g.mu.Unlock()
 		}
-		return true
+		return true, sure
 	}
-	return false
+	return false, false
 }
 
 // wake lets members pull: one may have got room between the offer and the push.
@@ -255,18 +265,19 @@ func wakeAll(list []*Group) {
 	}
 }
 
-// take gives m to the member if it can be sent now.
-func (mb *member) take(m *message.Message, wait func() *Pending) bool {
+// take gives m to the member if it can be sent now. sure says that what becomes of it will
+// be known after a restart too.
+func (mb *member) take(m *message.Message, wait func() *Pending) (took, sure bool) {
 	c := mb.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.link
 	if l == nil || c.ended || l.Out.Room() <= 0 {
-		return false
+		return false, false
 	}
 	qos := min(m.QoS, mb.sub.QoS)
 	if qos > 0 && !c.sess.Ready(1) {
-		return false
+		return false, false
 	}
 	c.out.Now = l.Out.Begin()
 	c.sess.Push(&c.out, mb.entry(m, qos), c.r.now().UnixNano())
@@ -275,13 +286,14 @@ func (mb *member) take(m *message.Message, wait func() *Pending) bool {
 	if qos == 0 {
 		c.r.follows.delivered(m, mb.g)
 	}
+	c.sentLocked(l)
 	var pend *Pending
 	if wait != nil && len(c.out.Ops) > 0 {
 		pend = wait()
 	}
 	c.commitLocked(pend)
 	c.accountLocked()
-	return true
+	return true, qos > 0 && c.Persistent()
 }
 
 // mayRead asks the rules whether the member, who is h, may have m.
@@ -358,9 +370,7 @@ func (c *Client) giveBackLocked(of func(*member) bool) []*Group {
 			g.takeBackLocked(list)
 			g.endAllLocked()
 		default:
-			for _, w := range list {
-				g.dropLocked(stats.DropSessionEnded, w.m)
-			}
+			c.gaveUpLocked(g, list)
 		}
 		g.mu.Unlock()
 	}

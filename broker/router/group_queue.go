@@ -60,17 +60,15 @@ func (g *Group) pushLocked(m *message.Message, wait func() *Pending) {
 	q := &g.queue
 	size := int64(m.Size())
 	if lim.Bytes > 0 && size > lim.Bytes {
-		g.dropLocked(stats.DropQueueFull, m)
+		g.refuse(m, stats.DropQueueFull, wait)
 		return
 	}
 	for len(q.list) > 0 && (over(len(q.list)+1, lim.Messages) || lim.Bytes > 0 && q.bytes+size > lim.Bytes) {
 		if lim.Overflow != session.DropOldest {
-			g.dropLocked(stats.DropQueueFull, m)
+			g.refuse(m, stats.DropQueueFull, wait)
 			return
 		}
-		old := q.pop()
-		g.dropLocked(stats.DropQueueFull, old.m)
-		g.forget(old)
+		g.dropLocked(stats.DropQueueFull)
 	}
 	w := waiting{m, firstGroupSeq + q.back}
 	q.back++
@@ -103,8 +101,7 @@ func (g *Group) endAllLocked() {
 	g.queue.list, g.queue.bytes = nil, 0
 	if g.r.peers == nil {
 		for _, w := range list {
-			g.dropLocked(stats.DropSessionEnded, w.m)
-			g.forget(w)
+			g.lose(w, stats.DropSessionEnded)
 		}
 		return
 	}
@@ -112,25 +109,11 @@ func (g *Group) endAllLocked() {
 		g.r.events.apart(func() {
 			for _, w := range list {
 				if !g.r.relay(g, w) {
-					g.end(w)
+					g.lose(w, stats.DropSessionEnded)
 				}
 			}
 		})
 	}
-}
-
-// end drops a message of a group that has ended.
-func (g *Group) end(w waiting) {
-	g.mu.Lock()
-	g.dropLocked(stats.DropSessionEnded, w.m)
-	g.mu.Unlock()
-	g.forget(w)
-}
-
-// dropLocked counts a message that no member gets.
-func (g *Group) dropLocked(why stats.DropReason, m *message.Message) {
-	g.r.stats.Drop(why, 1)
-	g.r.follows.dropped(m, g)
 }
 
 // take takes the oldest message that has not expired out, unless may, if not nil, says
@@ -145,16 +128,14 @@ func (g *Group) take(now int64, may func(*message.Message) bool) (w waiting, ok 
 		if refused && g.somebodyMayLocked(m) {
 			return waiting{}, false
 		}
-		w = g.queue.pop()
 		switch {
 		case expired:
-			g.dropLocked(stats.DropExpired, w.m)
+			g.dropLocked(stats.DropExpired)
 		case refused:
-			g.dropLocked(stats.DropACL, w.m)
+			g.dropLocked(stats.DropACL)
 		default:
-			return w, true
+			return g.queue.pop(), true
 		}
-		g.forget(w)
 	}
 	return waiting{}, false
 }
@@ -184,7 +165,7 @@ func (mb *member) pullLocked(w waiting, now int64) {
 	e := mb.entry(w.m, min(w.m.QoS, mb.sub.QoS))
 	if c.Persistent() && e.QoS > 0 {
 		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: mb.g.key.record(), Seq: w.seq})
-	} else if e.QoS > 0 {
+	} else if e.QoS > 0 || c.r.asks(w.m) != "" {
 		e.Source = &lent{mb, w.seq}
 	} else {
 		mb.g.forget(w)
@@ -195,12 +176,26 @@ func (mb *member) pullLocked(w waiting, now int64) {
 	}
 }
 
-// ackedEntry takes the record away of an entry of a group that was delivered or dropped.
-func (c *Client) ackedEntry(e *session.Entry) {
-	c.r.follows.delivered(e.Msg, c.targetOf(e))
-	if mb, seq := sourceOf(e); seq != 0 {
-		mb.g.forget(waiting{seq: seq})
+// finish takes the record away of a message whose way through the group has ended, and
+// tells how.
+func (g *Group) finish(w waiting, o outcome) {
+	var ops []store.Op
+	if w.seq != 0 {
+		ops = append(ops, store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: g.key.record(), Seq: w.seq})
 	}
+	g.r.tell(g.box.id, w.m, o, ops, nil)
+}
+
+// dropLocked ends the oldest message of the queue.
+func (g *Group) dropLocked(why stats.DropReason) {
+	g.lose(g.queue.pop(), why)
+}
+
+// lose ends a message that no member gets.
+func (g *Group) lose(w waiting, why stats.DropReason) {
+	g.r.stats.Drop(why, 1)
+	g.r.follows.dropped(w.m, g)
+	g.finish(w, dropped(why))
 }
 
 // targetOf answers whom an entry of the client was meant for: the client, or a group.
@@ -228,7 +223,8 @@ func (r *Router) restoreWaiting(ctx context.Context, b *box, taken map[*Group]ma
 	group, filter, _ := strings.Cut(name, "/")
 	g := b.groups.get(groupKey{group, topic.Filter(filter)})
 	if g == nil { // its last member left
-		r.commitBox(b, store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: name, Seq: seq}, nil)
+		ends := store.Op{Kind: store.KindGroupEntry, Delete: true, Filter: name, Seq: seq}
+		r.tell(b.id, m, dropped(stats.DropSessionEnded), []store.Op{ends}, nil)
 		return
 	}
 	if taken[g] == nil {

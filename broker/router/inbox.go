@@ -346,7 +346,7 @@ func (h handed) Refuse(*Pending) {
 	}
 	h.g.mu.Unlock()
 	if last && !h.g.r.relay(h.g, h.w) {
-		h.g.end(h.w)
+		h.g.lose(h.w, stats.DropSessionEnded)
 	}
 }
 
@@ -394,6 +394,12 @@ func (r *Router) Adopt(id message.MailboxID, a *store.Adoption) {
 	b.replays = a.End
 	f := r.newFeed(b)
 	r.adopted.put(f)
+	for i := range a.Delayed { // they are there when sessions end
+		if e := &a.Delayed[i]; ofReceipt(e.At) {
+			r.outcomes.restore(delayedKey{id, e.Seq}, e.At, e.Msg)
+		}
+	}
+	r.outcomes.restored()
 	for i := range a.Heads {
 		r.adoptHead(b, &a.Heads[i], a.Orderly)
 	}
@@ -403,8 +409,9 @@ func (r *Router) Adopt(id message.MailboxID, a *store.Adoption) {
 		r.restoreWaiting(context.Background(), b, taken, e.Group, e.Seq, e.Msg)
 	}
 	for i := range a.Delayed {
-		e := &a.Delayed[i]
-		r.delayed.adopt(r, b, e.Seq, e.At, e.Msg)
+		if e := &a.Delayed[i]; !ofReceipt(e.At) {
+			r.delayed.adopt(r, b, e.Seq, e.At, e.Msg)
+		}
 	}
 	r.log.Info("mailbox adopted", "mailbox", string(id), "sessions", len(a.Heads))
 }

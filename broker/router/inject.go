@@ -123,6 +123,9 @@ func (s *Sender) publish(p *Publisher, m *Message, at *posting) (code byte, why 
 		}
 		m = changed
 	}
+	if code, why = r.judgeReceipt(s.hook, m); code != codeSuccess {
+		return s.refuse(receiptDrop(code), code, why)
+	}
 	if strings.HasPrefix(m.Topic, delayedPrefix) {
 		return s.delay(m, at)
 	}
@@ -154,6 +157,9 @@ func (s *Sender) route(p *Publisher, rt *route, m *Message, at *posting) (code b
 	at.expect(rt.targets, rt.groups)
 	r.route(m, rt.targets, rt.groups, wait, p.origin())
 	p.forwardOne(rt, m, wait)
+	if !rt.any() {
+		r.tellNobody(m, wait)
+	}
 	at.routed(p)
 	p.let()
 	r.store.End()
@@ -246,6 +252,9 @@ func (s *Sender) send(c *Client, m *Message, at *posting) (code byte, why string
 	}
 	if code, why = s.authorize(m, m.Topic); code != codeSuccess {
 		return code, why
+	}
+	if code, why = r.judgeReceipt(s.hook, m); code != codeSuccess {
+		return s.refuse(receiptDrop(code), code, why)
 	}
 	if !r.mayRead(c.identity(), m.Topic, m.QoS, false) {
 		return s.refuse(stats.DropACL, codeNotAuthorized, "the client may not read the topic")

@@ -15,6 +15,9 @@ type Sink interface {
 	Room() int
 	// Full reports whether it is over its limit; then Router.Drained is called later.
 	Full() bool
+	// Written calls done when all that was appended before is on the socket, or with false
+	// when it never will be; perhaps at once, and with locks held.
+	Written(done func(written bool))
 }
 
 // Link is one connection of a client, as the router sees it.

@@ -86,7 +86,7 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	if set.CheckFormat && pub.Format == 1 && !utf8.Valid(pub.Payload) {
 		return p.refuse(pub, codePayloadFormat, stats.DropPayloadFormat, "payload is not UTF-8")
 	}
-	if rt.each || pub.Retain || pub.HasExpiry || rt.dollar || p.r.has.Publish || p.r.has.Published {
+	if rt.each || pub.Retain || pub.HasExpiry || pub.Receipt || rt.dollar || p.r.has.Publish || p.r.has.Published {
 		p.flushRun()
 		out := p.publishOne(rt, pub)
 		p.end()

@@ -21,6 +21,10 @@ func (r *Router) Restore(ctx context.Context) error {
 	if err := r.store.Retained(ctx, r.retained.restore); err != nil {
 		return fmt.Errorf("load retained messages: %w", err)
 	}
+	if err := r.store.Delayed(ctx, r.restoreDelayed); err != nil {
+		return fmt.Errorf("load delayed messages: %w", err)
+	}
+	r.outcomes.restored()
 	n := 0
 	err := r.store.Heads(ctx, func(h *store.Head) bool {
 		r.restoreHead(h)
@@ -35,9 +39,7 @@ func (r *Router) Restore(ctx context.Context) error {
 	if err := r.restoreGroups(ctx); err != nil {
 		return fmt.Errorf("load queues of shared groups: %w", err)
 	}
-	if err := r.store.Delayed(ctx, r.restoreDelayed); err != nil {
-		return fmt.Errorf("load delayed messages: %w", err)
-	}
+	r.outcomes.start()
 	return nil
 }
 
@@ -136,6 +138,11 @@ func (c *Client) restoreTimesLocked(grace time.Duration) {
 }
 
 func (r *Router) restoreDelayed(seq uint64, at int64, m *message.Message) bool {
+	if ofReceipt(at) {
+		r.delayed.given(seq)
+		r.outcomes.restore(delayedKey{"", seq}, at, m)
+		return true
+	}
 	r.delayed.adopt(r, r.own, seq, at, m)
 	return true
 }

@@ -15,6 +15,7 @@ type output struct {
 
 	mu      sync.Mutex
 	buf     []byte
+	written []func(bool)
 	waiting bool
 	closed  bool
 }
@@ -55,7 +56,32 @@ func (o *output) Full() bool {
 	return true
 }
 
+func (o *output) Written(done func(bool)) {
+	o.mu.Lock()
+	now := o.closed || len(o.buf) == 0
+	if !now {
+		o.written = append(o.written, done)
+	}
+	ok := !o.closed
+	o.mu.Unlock()
+	if now {
+		done(ok)
+	}
+}
+
+// tell answers those who wait for what was written.
+func (o *output) tell(ok bool) {
+	o.mu.Lock()
+	list := o.written
+	o.written = nil
+	o.mu.Unlock()
+	for _, done := range list {
+		done(ok)
+	}
+}
+
 func (o *output) take() []byte {
+	defer o.tell(true)
 	o.mu.Lock()
 	b := o.buf
 	o.buf = nil
@@ -69,6 +95,7 @@ func (o *output) take() []byte {
 }
 
 func (o *output) close() {
+	defer o.tell(false)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed, o.buf = true, nil

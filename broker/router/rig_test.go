@@ -53,7 +53,7 @@ func defaults() setup {
 		Settings: Settings{
 			Expiry3x: 3600, MaxExpiry: NoExpiry, MaxInflight: 1000, Queue: session.Limits{Messages: 100_000, Bytes: 64 << 20},
 			MaximumQoS: 2, RetainAvailable: true, Wildcards: true, SubIDs: true, Shared: true,
-			DelayedEnabled: true, DelayedMax: time.Hour, WillGrace: 10 * time.Second, MaxLevels: 128, Durable: true,
+			DelayedEnabled: true, DelayedMax: time.Hour, WillGrace: 10 * time.Second, Receipts: true, ReceiptsEach: 3, ReceiptsClient: true, MaxLevels: 128, Durable: true,
 		},
 	}
 }

@@ -46,6 +46,10 @@ type Settings struct {
 	DelayedMax       time.Duration
 	DelayedCount     int
 	WillGrace        time.Duration
+	Receipts         bool // publishers are told what became of messages whose property asks for it
+	ReceiptsEach     int  // targets of a message up to which each is told of alone
+	ReceiptsOpen     int  // messages with more whose summary waits, 0 is unlimited
+	ReceiptsClient   bool // receipts name the client
 	Durable          bool // the store outlives the process
 	// Linger is how long the record of a message to a subscriber that keeps up may wait
 	// for its acknowledgement, at least; 0 is not at all.
@@ -92,6 +96,7 @@ type Router struct {
 	sys       sys
 	events    *events
 	pager     *pager
+	outcomes  outcomes
 	recaller  *recaller
 	start     time.Time // of since
 
@@ -113,6 +118,7 @@ func New(o Options) *Router {
 	r.retained = newRetained(r)
 	r.delayed.items = map[delayedKey]*due.Item{}
 	r.exclusive.holders = map[topic.Filter]*Client{}
+	r.outcomes = outcomes{r: r, held: true, tallies: map[message.ID]*tally{}, closing: make(chan struct{})}
 	r.events = newEvents(r)
 	r.pager = newPager(r)
 	r.start = o.Now()
@@ -130,6 +136,8 @@ func New(o Options) *Router {
 func (r *Router) Close() {
 	r.recaller.close()
 	r.pager.close()
+	r.events.due.Wait()
+	r.outcomes.close()
 	r.events.close()
 }
 

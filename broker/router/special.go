@@ -32,6 +32,9 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 		}
 		m = changed
 	}
+	if code, why := r.judgeReceipt(p.hook, m); code != codeSuccess {
+		return p.refuse(pub, code, receiptDrop(code), why)
+	}
 	if strings.HasPrefix(m.Topic, delayedPrefix) {
 		return p.delay(pub, m)
 	}
@@ -45,6 +48,9 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 		wait = p.pending
 	}
 	p.current(rt) // asks hooks, if any, before the store is held; what changes until it is matched again is little
+	if !r.outcomes.admit(m, len(rt.targets)+len(rt.groups), p.link.gone) {
+		return p.refuse(pub, codeQuotaExceeded, stats.DropQuota, "receipts.summaries")
+	}
 	p.accept(pub, m)
 	if code := r.retain(m, wait); code != codeSuccess {
 		return p.refuse(pub, code, stats.DropRetainLimit, "retained messages over their limit")
@@ -55,12 +61,15 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	}
 	r.route(m, rt.targets, rt.groups, wait, p.origin())
 	p.forwardOne(rt, m, wait)
+	matched := rt.any()
+	if !matched {
+		r.tellNobody(m, wait)
+	}
 	p.let()
 	p.end()
 	if r.has.Published {
 		r.hooks.Published(p.hook, m, p.version)
 	}
-	matched := rt.any()
 	if !matched {
 		r.stats.Drop(stats.DropNoSubscriber, 1)
 	}
@@ -85,44 +94,51 @@ func (r *Router) retain(m *message.Message, wait func() *Pending) byte {
 	if !m.Retain {
 		return codeSuccess
 	}
-	return r.retained.set(m, wait)
+	return r.retained.set(unasked(m), wait)
 }
 
 // route hands m to sessions and groups. wait answers what the commits are waited for
 // in; nil when nobody waits.
 func (r *Router) route(m *message.Message, targets []target, groups []*Group, wait func() *Pending, from origin) {
+	q := r.inquire(m, targets, groups, wait)
 	for i := range targets {
 		t := &targets[i]
 		e := session.Entry{Entry: store.Entry{Msg: m, SubIDs: t.subIDs, QoS: min(m.QoS, t.qos), Retain: m.Retain && t.rap}}
 		if t.each && !r.mayRead(t.c.identity(), m.Topic, e.QoS, e.Retain) {
 			t.c.drop(stats.DropACL, 1)
 			r.follows.dropped(m, t.c)
+			q.drop(stats.DropACL, t.c, wait)
 			continue
 		}
 		if from.again && e.QoS == 2 && t.c.knows(m.ID) {
+			q.sure(true)
 			continue
 		}
-		t.c.push(e, wait, from)
+		q.sure(t.c.push(e, wait, from))
 	}
 	for _, g := range groups {
-		g.publish(m, wait)
+		q.sure(g.publish(m, wait))
 	}
+	q.end(wait)
 }
 
-// push hands one message to a session.
-func (c *Client) push(e session.Entry, wait func() *Pending, from origin) {
+// push hands one message to a session. It reports whether what becomes of it will be
+// known after a restart too.
+func (c *Client) push(e session.Entry, wait func() *Pending, from origin) (sure bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
 		c.r.follows.dropped(e.Msg, c)
-		return
+		o := dropped(stats.DropSessionEnded)
+		o.client = c.ID
+		return c.r.tell("", e.Msg, o, nil, wait)
 	}
 	if e.QoS == 0 && (!c.r.Settings().QueueQoS0 || c.link != nil && !c.queuesLocked()) {
 		c.pushQoS0Locked(&e)
-		return
+		return false
 	}
 	if c.page != nil && (!c.admitsLocked(from) || c.keepsLocked(&e, from, wait)) {
-		return
+		return e.QoS > 0
 	}
 	c.enqueueLocked(e)
 	if e.QoS == 0 { // nobody acknowledges it
@@ -133,31 +149,35 @@ func (c *Client) push(e session.Entry, wait func() *Pending, from origin) {
 		pend = wait()
 	}
 	c.pumpLocked(pend)
+	return e.QoS > 0 && c.Persistent()
 }
 
 // pushQoS0Locked sends a QoS 0 message past the queue.
 func (c *Client) pushQoS0Locked(e *session.Entry) {
 	l := c.link
 	if l == nil {
-		c.dropMessageLocked(stats.DropQoS0Offline, e.Msg)
+		c.dropMessageLocked(stats.DropQoS0Offline, e)
 		return
 	}
 	if l.Out.Room() <= 0 || c.r.overLimit() {
-		c.dropMessageLocked(stats.DropOutputFull, e.Msg)
+		c.dropMessageLocked(stats.DropOutputFull, e)
 		return
 	}
 	buf, ok := l.AppendPublish(l.Out.Begin(), e, 0, false, c.r.now().UnixNano())
 	l.Out.End(buf)
 	if !ok {
-		c.dropMessageLocked(stats.DropTooLarge, e.Msg)
+		c.dropMessageLocked(stats.DropTooLarge, e)
+		return
 	}
-	c.r.follows.delivered(e.Msg, c) // if it was not dropped
+	c.r.follows.delivered(e.Msg, c)
+	c.writtenLocked(l, e.Msg)
 }
 
-func (c *Client) dropMessageLocked(why stats.DropReason, m *message.Message) {
+func (c *Client) dropMessageLocked(why stats.DropReason, e *session.Entry) {
 	c.dropLocked(why, 1)
-	c.r.follows.dropped(m, c)
-	c.r.events.dropped(c.hook, m)
+	c.tellLocked(e.Msg, e.QoS, dropped(why))
+	c.r.follows.dropped(e.Msg, c)
+	c.r.events.dropped(c.hook, e.Msg)
 }
 
 // Inject routes a message of the broker itself: a will, a delayed message. It does
@@ -176,6 +196,9 @@ func (r *Router) inject(m *message.Message, again bool, wait func() *Pending) by
 	groups := r.own.matchGroups(m.Topic, nil)
 	if r.peers == nil {
 		r.route(m, targets, groups, wait, origin{again: again})
+		if len(targets)+len(groups) == 0 {
+			r.tellNobody(m, wait)
+		}
 		return codeSuccess
 	}
 	r.peers.mu.RLock()

@@ -76,6 +76,8 @@ type Stream struct {
 	after   uint64 // what is sent again up to here was received
 	had     []Ack  // was received, see after
 	waiting bool   // somebody wants to hear when there is room
+	passed  int    // bytes that Sent was told of
+	marks   []streamMark
 	end     *StreamEnd
 	some    chan struct{} // full: there is something to look at
 	gone    chan struct{} // closed when end is set
@@ -172,9 +174,11 @@ func (s *Stream) Sent(list []Event) {
 	}
 	s.mu.Lock()
 	s.bytes -= size
+	marks := s.passedLocked(size)
 	drained := s.waiting && s.bytes <= streamBytes/2
 	s.waiting = s.waiting && !drained
 	s.mu.Unlock()
+	tellMarks(marks, true)
 	if drained {
 		s.r.Drained(s.link)
 	}
@@ -210,6 +214,8 @@ func (s *Stream) stop(code byte, why string) {
 	}
 	s.end = &StreamEnd{code, why}
 	s.events = nil
+	tellMarks(s.marks, false)
+	s.marks = nil
 	close(s.gone)
 	s.wake()
 }

@@ -102,6 +102,8 @@ var sysCounts = []sysValue{
 	{"publish/bytes/sent", func(s *stats.Snapshot) int64 { return int64(s.Out.Payload) }},
 	{"bytes/received", func(s *stats.Snapshot) int64 { return int64(s.In.TotalBytes()) }},
 	{"bytes/sent", func(s *stats.Snapshot) int64 { return int64(s.Out.TotalBytes()) }},
+	{"receipts/sent", func(s *stats.Snapshot) int64 { return int64(s.Receipts) }},
+	{"receipts/failed", func(s *stats.Snapshot) int64 { return int64(s.ReceiptsFailed) }},
 }
 
 var loadTopics = [...]sysValue{

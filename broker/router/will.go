@@ -131,6 +131,10 @@ func (r *Router) judgeDueWill(h *hooks.Client, w *Will) (m *message.Message, nam
 		r.stats.Drop(stats.DropInvalid, 1)
 		return nil, "", 0, "topic name invalid"
 	}
+	if code, why := r.judgeReceipt(h, m); code != codeSuccess {
+		r.stats.Drop(receiptDrop(code), 1)
+		return nil, "", 0, why
+	}
 	if set := r.Settings(); delayed && (!set.DelayedEnabled || seconds > int64(set.DelayedMax/time.Second)) {
 		r.stats.Drop(stats.DropInvalid, 1)
 		return nil, "", 0, "$delayed is switched off or too far away"
@@ -163,6 +167,9 @@ func (r *Router) JudgeWill(h *hooks.Client, w *Will) byte {
 		return codeRetainUnsupported
 	}
 	if code := r.judgeTopic(name); code != codeSuccess {
+		return code
+	}
+	if code, _ := r.judgeReceipt(h, m); code != codeSuccess {
 		return code
 	}
 	return r.hooks.Authorize(h, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain}).Code

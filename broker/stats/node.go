@@ -58,6 +58,8 @@ type Node struct {
 	ExpiredSessions     Counter
 	EventsLost          Counter // drops that a slow hook was not told of
 	Takeovers           Counter
+	Receipts            Counter // published
+	ReceiptsFailed      Counter // outcomes that could not be told
 
 	_ pad
 	// Durations in nanoseconds.

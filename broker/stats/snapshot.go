@@ -16,6 +16,7 @@ type Snapshot struct {
 	Sessions, PersistentSessions       int64
 	ExpiredSessions, Takeovers         uint64
 	EventsLost                         uint64
+	Receipts, ReceiptsFailed           uint64
 	Subscriptions, SharedSubscriptions int64
 	SharedGroups                       int64
 	Retained, RetainedBytes            int64
@@ -41,6 +42,8 @@ func (n *Node) Snapshot() *Snapshot {
 		ExpiredSessions:     n.ExpiredSessions.Load(),
 		Takeovers:           n.Takeovers.Load(),
 		EventsLost:          n.EventsLost.Load(),
+		Receipts:            n.Receipts.Load(),
+		ReceiptsFailed:      n.ReceiptsFailed.Load(),
 		Subscriptions:       n.Subscriptions.Load(),
 		SharedSubscriptions: n.SharedSubscriptions.Load(),
 		SharedGroups:        n.SharedGroups.Load(),
