@@ -8,11 +8,12 @@ GO       ?= go
 FUZZTIME ?= 20s
 SOAK     ?= 1h
 CRASH    ?= 200
+MODEL    ?= 15m
 TIMEOUT  ?= 10m
 CROSS    ?= linux/arm64 linux/arm darwin/arm64 windows/amd64
 LINT     := $(GO) tool -modfile=testing/tools/go.mod golangci-lint
 
-.PHONY: help test deps vet lint unit cross bench fuzz soak crash
+.PHONY: help test deps vet lint unit cross bench fuzz soak crash model
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,3 +67,8 @@ soak: ## a node under load for SOAK (1h), memory must stay flat
 # What a node acknowledged must survive its end at any moment. SEED repeats a run's choices.
 crash: ## kill a node under load CRASH (200) times, at most 10 minutes; SEED=n
 	CRASH=$(CRASH) SEED=$(SEED) $(GO) test -count=1 -run '^TestCrash$$' -timeout 15m -v ./testing/crash
+
+# The cluster's protocol, every state of the instances that minutes are enough for, then
+# random walks for the rest of the time. `go run ./testing/model/modelcheck` searches one.
+model: ## the cluster's model: exhaustive, each rule left out, then walks; MODEL (15m) in all, SEED=n
+	MODEL=$(MODEL) SEED=$(SEED) $(GO) test -count=1 -run 'Exhaustive|Until' -timeout 0 -v ./testing/model
