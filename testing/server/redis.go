@@ -1,4 +1,4 @@
-package harness
+package server
 
 import (
 	"fmt"
@@ -32,7 +32,7 @@ func (r *Redis) URL() string { return "redis://" + r.Addr }
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	Program(t, "redis-server")
-	r := &Redis{t: t, Dir: redisDir(t), Addr: freeAddr(t)}
+	r := &Redis{t: t, Dir: RedisDir(t), Addr: FreeAddr(t)}
 	_, port, _ := net.SplitHostPort(r.Addr)
 	r.Sock = filepath.Join(r.Dir, "s")
 	r.args = append([]string{
@@ -50,17 +50,11 @@ func (r *Redis) Restart() {
 	r.WaitOutput("Ready to accept connections")
 }
 
-// StartRedisTLS is StartRedis for TLS alone, with the certificates of the harness. It
-// wants one of clients too.
-func StartRedisTLS(t testing.TB, c Certs, args ...string) *Redis {
+// StartRedisAt starts a redis-server with nothing but args; it has to listen at addr.
+func StartRedisAt(t testing.TB, dir, addr string, args ...string) *Redis {
 	t.Helper()
-	r := &Redis{t: t, Dir: redisDir(t), Addr: freeAddr(t)}
 	Program(t, "redis-server")
-	_, port, _ := net.SplitHostPort(r.Addr)
-	r.args = append([]string{
-		"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--dir", r.Dir, "--save", "",
-		"--tls-cert-file", c.Server, "--tls-key-file", c.ServerKey, "--tls-ca-cert-file", c.CA,
-	}, args...)
+	r := &Redis{t: t, Dir: dir, Addr: addr, args: args}
 	r.Restart()
 	return r
 }
@@ -69,7 +63,7 @@ func StartRedisTLS(t testing.TB, c Certs, args ...string) *Redis {
 // own vote is enough.
 func StartSentinel(t testing.TB, name, addr string, lines ...string) *Redis {
 	t.Helper()
-	r := &Redis{t: t, Dir: redisDir(t), Addr: freeAddr(t)}
+	r := &Redis{t: t, Dir: RedisDir(t), Addr: FreeAddr(t)}
 	_, port, _ := net.SplitHostPort(r.Addr)
 	host, primary, _ := net.SplitHostPort(addr)
 	conf := filepath.Join(r.Dir, "sentinel.conf")
@@ -95,7 +89,7 @@ func StartRedisCluster(t testing.TB, args ...string) [3]*Redis {
 	var all [3]*Redis
 	create := []string{"--cluster", "create"}
 	for i := range all {
-		bus := freeAddr(t)
+		bus := FreeAddr(t)
 		_, port, _ := net.SplitHostPort(bus)
 		all[i] = StartRedis(t, slices.Concat([]string{
 			"--cluster-enabled", "yes", "--cluster-port", port, "--cluster-node-timeout", "2000",
@@ -112,8 +106,8 @@ func StartRedisCluster(t testing.TB, args ...string) [3]*Redis {
 	return all
 }
 
-// redisDir is a directory whose name is short enough for a Unix socket in it.
-func redisDir(t testing.TB) string {
+// RedisDir is a directory whose name is short enough for a Unix socket in it.
+func RedisDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "redis")
 	if err != nil {
@@ -123,9 +117,9 @@ func redisDir(t testing.TB) string {
 	return dir
 }
 
-// freeAddr is a loopback address that nobody listens at. Another process may take it
+// FreeAddr is a loopback address that nobody listens at. Another process may take it
 // before it is used, as a program that is told its port cannot be helped.
-func freeAddr(t testing.TB) string {
+func FreeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
