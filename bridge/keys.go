@@ -12,27 +12,32 @@ import (
 //
 //	{r}        what all instances share
 //	  {r}:meta      hash    format, identity, position of the last route change ("pos")
-//	  {r}:leases    hash    mailbox → "owner epoch generation deadline", deadline in ms of Redis' clock, 0 is released
+//	  {r}:leases    hash    mailbox → "owner epoch generation deadline kind", deadline in ms of Redis' clock, 0 is ended;
+//	                        kind is p for a process's own mailbox, a for one it adopted
 //	  {r}:reports   hash    mailbox → position that its process has applied
+//	  {r}:formats   hash    mailbox → newest format that its process reads
 //	  {r}:routes    stream  route changes, entry N-0 is position N
 //	  {r}:set:BOX   hash    the mailbox's filters → members online ("" for what is no shared group)
 //	{mBOX}     one mailbox
 //	  {mBOX}:inbox    stream  what is to be delivered there, entry N-0 is position N
 //	  {mBOX}:meta     hash    epoch, position of the last entry ("pos"), batch ("n"), "s:SENDER" → its last batch number
+//	  {mBOX}:bad      stream  entries of the inbox that could not be read
 //	  {mBOX}:sessions set     client ids (as they are) of sessions that live there or are on their way
 //	  {mBOX}:delayed  hash    number → delayed message
 //	  {mBOX}:groups   hash    "number group" → message that waits for a member
 //	{sID}      one session, ID = base64url of the client id
 //	  {sID}:s   hash    head and owner: see record.go
 //	  {sID}:f   hash    filter → subscription
-//	  {sID}:q   stream  queued and in-flight messages, entry SEQ-0
-//	  {sID}:w   hash    SEQ → packet identifier and phase of what is in flight
-//	  {sID}:r   hash    received QoS 2 packet identifier → message id, and the message until it is routed
+//	  {sID}:q   stream  queued and in-flight messages, entry SEQ-1 (a SEQ may be 0)
+//	  {sID}:w   hash    SEQ-1 → packet identifier and phase of what is in flight
+//	  {sID}:r   hash    received QoS 2 packet identifier → the message until it is routed
 //	  {sID}:c   hash    filter → walk through the retained messages
-//	  {sID}:k   zset    ids of QoS 2 messages that the session knows, by Unix seconds
+//	  {sID}:k   zset    ids of QoS 2 messages that the session knows, by Unix seconds; ends by itself
 //	{tN}       a shard of the retained messages
 //	  {tN}:h    hash    topic → message
-//	  {tN}:log  stream  changes, entry N-0
+//	  {tN}:log  stream  changes, entry N-0; the message unless it is large
+//	  {tN}:d    hash    topic → who removed its message last, for an hour
+//	  {tN}:n    hash    mailbox of the sender → its last batch number
 //	{xFILTER}  an $exclusive filter, base64url
 //	  {xFILTER}:x string  client id of the holder
 //	channels: {mBOX}:sig (QoS 0, answers, probes), {r}:sig (reports)
@@ -42,6 +47,7 @@ func (k keys) meta() string                   { return k.prefix + "{r}:meta" }
 func (k keys) leases() string                 { return k.prefix + "{r}:leases" }
 func (k keys) reports() string                { return k.prefix + "{r}:reports" }
 func (k keys) routes() string                 { return k.prefix + "{r}:routes" }
+func (k keys) formats() string                { return k.prefix + "{r}:formats" }
 func (k keys) signals() string                { return k.prefix + "{r}:sig" }
 func (k keys) set(b message.MailboxID) string { return k.prefix + "{r}:set:" + string(b) }
 
@@ -73,6 +79,14 @@ const (
 func (k keys) session(id message.ClientID) string {
 	return k.prefix + "{s" + base64.RawURLEncoding.EncodeToString([]byte(id)) + "}:"
 }
+
+// Parts of a shard's keys.
+const (
+	shardHash = "h"
+	shardLog  = "log"
+	shardGone = "d"
+	shardSent = "n"
+)
 
 func (k keys) shard(n int, part string) string {
 	return k.prefix + "{t" + strconv.Itoa(n) + "}:" + part

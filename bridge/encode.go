@@ -1,0 +1,306 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// Flags of a part's header, as in record_commit.lua.
+const (
+	partCreate = 1 << iota // the record may be missing
+	partWipe
+	partEnds
+	partLive // it has a head
+	partNode
+	partBox
+	partRetain
+)
+
+// Kinds of groups of arguments, as in record_commit.lua.
+const (
+	groupUnqueue = iota + 1
+	groupUnstate
+	groupEntries
+	groupStates
+	groupStrays // states of which it is not known whether they have an entry
+	groupUnfilter
+	groupFilters
+	groupUnreceive
+	groupReceived
+	groupUnwalk
+	groupWalks
+	groupKnown
+	groupHead
+	groupUnwait
+	groupWait
+	groupUndelay
+	groupDelay
+)
+
+// maxGroupArgs bounds the arguments of one command; Lua unpacks them on its stack. It is
+// even: values come with their names.
+const maxGroupArgs = 1000
+
+// enc is one part of record_commit.lua.
+type enc struct {
+	of     *part
+	key    string
+	tag    string
+	header []byte
+	args   []any
+	buf    []byte // values
+	size   int
+	flags  byte
+	n      uint64
+}
+
+// sharedEntry is the last entry that was encoded: one message goes to many sessions.
+type sharedEntry struct {
+	msg    *message.Message
+	qos    byte
+	retain bool
+	ids    []uint32
+	value  []byte
+}
+
+func (s *sharedEntry) entry(e *store.Entry) []byte {
+	if s.msg != e.Msg || s.qos != e.QoS || s.retain != e.Retain || !slices.Equal(s.ids, e.SubIDs) {
+		room := 64 + len(e.SubIDs)*5 + e.Msg.Size() + len(e.Msg.Publisher) + len(e.Msg.User)
+		*s = sharedEntry{e.Msg, e.QoS, e.Retain, e.SubIDs, appendEntry(make([]byte, 0, room), e)}
+	}
+	return s.value
+}
+
+// encodeLocked writes a part down. Afterwards nothing more may be added.
+func (r *records) encodeLocked(p *part) {
+	f := &p.fold
+	if !f.any {
+		return
+	}
+	r.n++
+	p.n = r.n
+	if p.h != nil {
+		r.encodeSessionLocked(p)
+		if r.clustered && f.box != "" {
+			p.after = r.encodeBoxLocked(p, p.enc(partNode)).finish()
+		}
+		return
+	}
+	if f.box != "" {
+		p.first = append(p.first, r.encodeBoxLocked(p, p.enc(partNode)).finish())
+		p.grows = p.grows || f.groups.sets() || f.delayed.sets()
+	}
+	for n, ops := range r.byShard(f.retained) {
+		p.first = append(p.first, r.encodeRetained(p, n, ops).finish())
+		p.grows = true
+	}
+}
+
+func (p *part) enc(flags byte) *enc {
+	return &enc{of: p, header: make([]byte, 13, 32), args: make([]any, 0, 12), flags: flags, n: p.n}
+}
+
+// finish completes the header.
+func (e *enc) finish() *enc {
+	binary.LittleEndian.PutUint64(e.header, e.n)
+	binary.LittleEndian.PutUint32(e.header[8:], uint32(len(e.args)))
+	e.header[12] = e.flags
+	return e
+}
+
+func (r *records) encodeSessionLocked(p *part) {
+	f, h, e := &p.fold, p.h, p.enc(0)
+	h.n = p.n
+	e.key, e.tag = r.keys.session(p.id)+sessionHead, h.tag
+	if h.fresh {
+		e.flags |= partCreate
+	}
+	if f.wipe {
+		e.flags |= partWipe
+		h.states, h.bounded, h.unused = false, true, 0
+	}
+	if f.head != nil {
+		e.flags |= partLive
+		p.joins = !h.member
+		h.member = true
+	}
+	boxed := f.box != "" && !r.clustered
+	if boxed {
+		e.args = r.appendBoxLocked(e.args, f.box)
+		e.flags |= partBox
+	}
+	switch {
+	case !f.ends:
+		if h.fresh && f.head != nil {
+			h.bounded, h.fresh = true, false // if there is a record, this part is refused
+		}
+		p.encodeEntries(e, h, &r.last)
+		p.encodeOthers(e, r.clock().Unix())
+		e.encodeHead(f, h)
+	case h.keep:
+		e.flags |= partEnds
+		e.group(groupHead, []any{fieldOwner, h.tag})
+		h.fresh = false
+	default:
+		e.flags |= partEnds
+		p.leaves = h.member
+		h.fresh, h.member = true, false
+	}
+	if boxed {
+		r.encodeBoxLocked(p, e)
+	}
+	p.first = append(p.first, e.finish())
+}
+
+// encodeEntries writes what changes in queue and window.
+func (p *part) encodeEntries(e *enc, h *resident, shared *sharedEntry) {
+	var gone, entries, states, strays []any
+	for i := range p.fold.ents {
+		t := &p.fold.ents[i]
+		switch id := e.seq(t.seq); {
+		case t.gone:
+			gone = append(gone, id)
+		case t.entry != nil:
+			entries = append(entries, id, e.keep(shared.entry(t.entry)))
+			if t.state != nil {
+				states = append(states, id, e.value(appendState(e.buf, *t.state)))
+			}
+			h.unused = max(h.unused, t.seq+1)
+		case t.stray && !h.bounded:
+			strays = append(strays, id, e.value(appendState(e.buf, *t.state)))
+		case t.stray && t.seq < h.unused:
+			states = append(states, id, e.value(appendState(e.buf, *t.state)))
+		}
+	}
+	p.grows = p.grows || len(entries) > 0
+	e.group(groupUnqueue, gone)
+	if h.states {
+		e.group(groupUnstate, gone)
+	}
+	e.group(groupEntries, entries)
+	e.group(groupStates, states)
+	e.group(groupStrays, strays)
+	h.states = h.states || len(states)+len(strays) > 0
+}
+
+// encodeOthers writes subscriptions, received identifiers, walks and known messages.
+func (p *part) encodeOthers(e *enc, now int64) {
+	f := &p.fold
+	p.grows = p.grows || f.head != nil || f.subs.sets() || f.received.sets() || len(f.ids) > 0
+	e.lasts(&f.subs, groupUnfilter, groupFilters, func(l *lastOp) (any, []byte) {
+		if l.op.Delete {
+			return l.text, nil
+		}
+		return l.text, appendSub(e.buf, l.op.Sub)
+	})
+	e.lasts(&f.received, groupUnreceive, groupReceived, func(l *lastOp) (any, []byte) {
+		id := strconv.FormatUint(l.num, 10)
+		if l.op.Delete {
+			return id, nil
+		}
+		return id, appendReceived(e.buf, l.op.Msg)
+	})
+	e.lasts(&f.cursors, groupUnwalk, groupWalks, func(l *lastOp) (any, []byte) {
+		if l.op.Delete {
+			return l.text, nil
+		}
+		return l.text, appendCursor(e.buf, l.op.Cursor)
+	})
+	var ids []any
+	for _, id := range f.ids {
+		ids = append(ids, now, e.value(appendID(e.buf, id)))
+	}
+	e.group(groupKnown, ids)
+}
+
+// encodeHead writes what every batch writes.
+func (e *enc) encodeHead(f *fold, h *resident) {
+	g := figures{n: e.n, queue: f.queue, fence: h.fence}
+	args := []any{fieldFigures, e.value(appendFigures(e.buf, &g))}
+	if f.at != 0 {
+		args = append(args, fieldAt, strconv.FormatUint(uint64(f.at), 10))
+	}
+	if f.head != nil {
+		args = append(args, fieldHead, e.value(appendHead(e.buf, f.head)))
+		if e.flags&(partCreate|partWipe) != 0 {
+			args = append(args, fieldOwner, h.tag)
+		}
+	}
+	e.group(groupHead, args)
+}
+
+// encodeBoxLocked writes what belongs to a mailbox. In a Redis Cluster it is a step of its
+// own, after that of the session.
+func (r *records) encodeBoxLocked(p *part, e *enc) *enc {
+	f := &p.fold
+	if e.key == "" {
+		e.key = r.keys.box(f.box, boxMeta)
+		e.args = r.appendBoxLocked(e.args, f.box)
+		e.flags |= partBox
+	}
+	e.lasts(&f.groups, groupUnwait, groupWait, func(l *lastOp) (any, []byte) {
+		field := strconv.FormatUint(l.num, 10) + " " + l.text
+		if l.op.Delete {
+			return field, nil
+		}
+		return field, appendMessage(e.buf, l.op.Msg)
+	})
+	e.lasts(&f.delayed, groupUndelay, groupDelay, func(l *lastOp) (any, []byte) {
+		field := strconv.FormatUint(l.num, 10)
+		if l.op.Delete {
+			return field, nil
+		}
+		return field, appendDue(e.buf, l.op.At, l.op.Msg)
+	})
+	return e
+}
+
+func (r *records) appendBoxLocked(args []any, box message.MailboxID) []any {
+	return append(args, r.keys.box(box, ""), strconv.FormatUint(r.boxes[box], 10))
+}
+
+// lasts writes the records of one kind: those that go and those that are set.
+func (e *enc) lasts(l *lasts, del, set byte, encode func(*lastOp) (any, []byte)) {
+	var gone, sets []any
+	for i := range l.list {
+		name, v := encode(&l.list[i])
+		if v == nil {
+			gone = append(gone, name)
+			continue
+		}
+		sets = append(sets, name, e.value(v))
+	}
+	e.group(del, gone)
+	e.group(set, sets)
+}
+
+// seq is the id of an entry.
+func (e *enc) seq(seq uint64) any {
+	return e.value(append(strconv.AppendUint(e.buf, seq, 10), "-1"...))
+}
+
+// value takes what was appended to the part's buffer.
+func (e *enc) value(grown []byte) []byte {
+	n := len(e.buf)
+	e.buf = grown
+	e.size += len(grown) - n
+	return grown[n:len(grown):len(grown)]
+}
+
+func (e *enc) keep(v []byte) []byte {
+	e.size += len(v)
+	return v
+}
+
+func (e *enc) group(kind byte, args []any) {
+	for len(args) > 0 {
+		n := min(len(args), maxGroupArgs)
+		e.header = append(e.header, kind, byte(n), byte(n>>8))
+		e.args = append(e.args, args[:n]...)
+		args = args[n:]
+	}
+}

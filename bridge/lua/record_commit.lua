@@ -1,0 +1,207 @@
+#!lua
+-- Writes batches of sessions, of mailboxes and of retained messages, each part for itself:
+-- refused when another owner holds the session, and not done again when its number has
+-- been. A part whose keys are damaged does not keep the others from being done.
+-- KEYS of each part {sID}:s; {mBOX}:meta when it is a mailbox's alone; {tN}:h
+-- ARGV Unix seconds, seconds for which a message id is known, then for each part
+--      owner tag, header, [what keys of a mailbox begin with, its epoch], and what the
+--      groups have; of retained messages: the sender, its lease in ns, then topic, value
+--      and 's' or 'd' of each. Header: number of the batch (8 bytes), how many arguments follow it
+--      (4), flags, then for each group its kind and how many arguments it has (2).
+-- Answers part and what happened for each part that was not done: 1 another owner,
+-- 2 no session, or an error.
+local call, trial, bytes, unpack = redis.call, redis.pcall, struct.unpack, unpack
+local CREATE, WIPE, ENDS, LIVE, NODE, BOX, RETAIN = 1, 2, 4, 8, 16, 32, 64
+local now, window = ARGV[1], ARGV[2]
+local ENTRIES, STATES, KNOWN = 3, 5, 12
+local kinds = {
+  { 'XDEL', 'q' }, { 'HDEL', 'w' }, { 'XADD', 'q' }, { 'HSET', 'w' }, { 'HSET', 'w' },
+  { 'HDEL', 'f' }, { 'HSET', 'f' }, { 'HDEL', 'r' }, { 'HSET', 'r' }, { 'HDEL', 'c' }, { 'HSET', 'c' },
+  { 'ZADD', 'k' }, { 'HSET', 's' },
+  { 'HDEL', 'groups', true }, { 'HSET', 'groups', true }, { 'HDEL', 'delayed', true }, { 'HSET', 'delayed', true },
+}
+
+local function has(flags, flag) return flags % (2 * flag) >= flag end
+
+-- Puts an entry before the last one of a queue, or in the place of one.
+local function insert(base, id, value, refused)
+  if not string.find(refused.err, 'equal or smaller', 1, true) then error(refused) end
+  local q, last = base .. 'q', nil
+  local info = call('XINFO', 'STREAM', q)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then last = info[i + 1] end
+  end
+  local tail = call('XRANGE', q, id, '+')
+  for _, e in ipairs(tail) do call('XDEL', q, e[1]) end
+  call('XSETID', q, (string.gsub(id, '1$', '0')))
+  call('XADD', q, id, 'd', value)
+  for _, e in ipairs(tail) do
+    if e[1] ~= id then call('XADD', q, e[1], 'd', e[2][2]) end
+  end
+  call('XSETID', q, last)
+  call('HDEL', base .. 'w', id)
+end
+
+local function entries(base, from, to)
+  local q = base .. 'q'
+  for i = from, to, 2 do
+    local r = trial('XADD', q, ARGV[i], 'd', ARGV[i + 1])
+    if type(r) == 'table' then insert(base, ARGV[i], ARGV[i + 1], r) end
+  end
+end
+
+-- States of which it is not known whether they have an entry.
+local function states(base, from, to)
+  for i = from, to, 2 do
+    if #call('XRANGE', base .. 'q', ARGV[i], ARGV[i]) > 0 then
+      call('HSET', base .. 'w', ARGV[i], ARGV[i + 1])
+    end
+  end
+end
+
+-- Ids of messages that must not be taken twice.
+local function known(base, n, from, to)
+  local k = base .. 'k'
+  call('ZADD', k, unpack(ARGV, from, to))
+  call('EXPIRE', k, window)
+  if n % 64 == 0 then call('ZREMRANGEBYSCORE', k, '-inf', now - window) end
+end
+
+-- Nil if a session's part may go on; otherwise the answer, and whether what is a
+-- mailbox's is to be written nevertheless.
+local function judge(key, tag, n, flags)
+  local s = call('HMGET', key, 'o', 'g')
+  local owner, figures = s[1], s[2]
+  if not owner then
+    if has(flags, ENDS) then return nil end
+    if not has(flags, CREATE) then return 1 end
+    if not has(flags, LIVE) then return 2 end
+    return nil
+  end
+  if owner ~= tag then return 1 end
+  if figures then
+    if bytes('<I8', figures, 2) >= n then return 0 end
+    if has(flags, CREATE) then return 1 end
+  elseif not has(flags, LIVE) and not has(flags, ENDS) then
+    return 2
+  end
+  return nil
+end
+
+-- What a message's record begins with: its publisher, the halves of its id, its time,
+-- and the length of all that.
+local function origin(v)
+  if not v or #v < 27 or string.byte(v, 1) ~= 1 then return nil end
+  local pos = 27
+  if has(string.byte(v, 2), 8) then pos = pos + 8 end
+  local size, factor = 0, 1
+  repeat
+    local c = string.byte(v, pos)
+    if not c then return nil end
+    size, factor, pos = size + (c % 128) * factor, factor * 128, pos + 1
+  until c < 128
+  local seq, created = bytes('<I8I8', v, 11)
+  return { by = string.sub(v, pos, pos + size - 1), run = string.sub(v, 3, 10), seq = seq, created = created, size = pos + size - 1 }
+end
+
+-- Whether a publisher put something newer there: a process that was stopped for longer
+-- than its lease must not bring an old value back.
+local function stale(old, new, lease)
+  if not old or not new or old.by ~= new.by then return false end
+  if old.run == new.run then return old.seq > new.seq end
+  return old.created > new.created + lease
+end
+
+-- Forgets topics that were removed an hour ago.
+local function forget(key, now)
+  if call('HLEN', key) < 1024 then return end
+  local some = call('HRANDFIELD', key, 8, 'WITHVALUES')
+  for i = 1, #some, 2 do
+    local o = origin(some[i + 1])
+    if not o or o.created < now - 3.6e12 then call('HDEL', key, some[i]) end
+  end
+end
+
+local function retain(key, n, at, to)
+  local base, sender, lease = string.sub(key, 1, -2), ARGV[at], tonumber(ARGV[at + 1])
+  local last = call('HGET', base .. 'n', sender)
+  if last and tonumber(last) >= n then return 0 end
+  local log, gone = base .. 'log', base .. 'd'
+  local top = call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+  local pos = top[1] and tonumber(string.match(top[1][1], '^(%d+)')) or 0
+  for i = at + 2, to, 3 do
+    local topic, value, op = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local there = call('HGET', key, topic)
+    local removed = not there and call('HGET', gone, topic)
+    local new = origin(value)
+    if not stale(origin(there or removed), new, lease) then
+      if op == 'd' then
+        call('HDEL', key, topic)
+        if new then
+          call('HSET', gone, topic, string.sub(value, 1, new.size))
+          forget(gone, new.created)
+        end
+        value = ''
+      else
+        call('HSET', key, topic, value)
+        if removed then call('HDEL', gone, topic) end
+        if #value > 1024 then value = '' end
+      end
+      pos = pos + 1
+      call('XADD', log, 'MAXLEN', '~', 4096, string.format('%.0f-0', pos), 't', topic, 'o', op, 'v', value)
+    end
+  end
+  call('HSET', base .. 'n', sender, string.format('%.0f', n))
+  return 0
+end
+
+local function part(key, tag, header, n, flags, at, last)
+  if has(flags, RETAIN) then return retain(key, n, at, last) end
+  local base, box = string.sub(key, 1, -2), nil
+  if has(flags, BOX) then
+    box = ARGV[at]
+    if call('HGET', box .. 'meta', 'epoch') ~= ARGV[at + 1] then return 1 end
+    at = at + 2
+  end
+  if not has(flags, NODE) then
+    local answer = judge(key, tag, n, flags)
+    if answer then return answer end
+    if has(flags, WIPE) then
+      call('UNLINK', key, base .. 'f', base .. 'q', base .. 'w', base .. 'r', base .. 'c', base .. 'k')
+    end
+  end
+  local pos = 14
+  while pos <= #header do
+    local kind, count = bytes('<BI2', header, pos)
+    pos = pos + 3
+    local to = at + count - 1
+    if kind == ENTRIES then
+      entries(base, at, to)
+    elseif kind == STATES then
+      states(base, at, to)
+    elseif kind == KNOWN then
+      known(base, n, at, to)
+    else
+      local k = kinds[kind]
+      call(k[1], (k[3] and box or base) .. k[2], unpack(ARGV, at, to))
+    end
+    at = to + 1
+  end
+  return 0
+end
+
+local out, at = {}, 3
+for i, key in ipairs(KEYS) do
+  local tag, header = ARGV[at], ARGV[at + 1]
+  local n, args, flags = bytes('<I8I4B', header)
+  local ok, answer = pcall(part, key, tag, header, n, flags, at + 2, at + 1 + args)
+  if not ok then
+    out[#out + 1] = i
+    out[#out + 1] = type(answer) == 'table' and answer.err or tostring(answer)
+  elseif answer ~= 0 then
+    out[#out + 1] = i
+    out[#out + 1] = answer
+  end
+  at = at + 2 + args
+end
+return out
