@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -34,6 +36,7 @@ type Inbox interface {
 	Receiver
 	Follower
 	Adopter
+	Mover
 }
 
 // Receiver takes messages from other instances.
@@ -69,27 +72,159 @@ type Adopter interface {
 // Bridge joins this process to the others on one Redis. It is the router's store and
 // cluster.
 type Bridge struct {
-	*records
-	retained *retained
+	*link
+	records  *records
+	cluster  *cluster
+	claims   *claims
+	members  *membership
 	holds    *holds
-
-	opts Options
-	keys keys
-	own  message.MailboxID
+	retained *retained // after Start
+	own      message.MailboxID
+	in       Inbox // after Start
+	failed   chan error
 }
 
-// Open prepares a bridge with a mailbox of its own; nothing runs yet but the committer
-// of the records.
-func Open(ctx context.Context, o Options) (*Bridge, error) {
-	b := &Bridge{opts: o, keys: keys{o.Prefix}, own: newMailboxID()}
-	b.records = newRecords(b)
-	b.retained = newRetained(b)
-	b.holds = newHolds(b)
-	return b, nil
+// New prepares a bridge with a mailbox of its own; nothing is asked of Redis before Start,
+// and what is committed waits for it. Close must follow.
+func New(o Options) *Bridge {
+	b := &Bridge{link: newLink(context.Background(), &o), own: newMailboxID(), failed: make(chan error, 1)}
+	b.records = newRecords(b.link, b.own, &o)
+	b.cluster = newCluster(b.link, &o, tenure{adopt: b.adopt, gone: b.gone, lost: b.lost})
+	b.claims = newClaims(b.link, b.records, b.cluster.leases, b.cluster.routes, b.cluster.mail)
+	b.cluster.mail.control, b.cluster.mail.answer = b.claims.control, b.claims.answer
+	b.members = newMembership(b.link, Format)
+	b.holds = newHolds(b.link)
+	return b
 }
+
+// Start joins the other instances: the lease of the own mailbox first, then the routes of
+// all others, then the retained messages. When it returns, in has all of them, and clients
+// may be accepted. The error is the context's, or names what keeps this instance out.
+func (b *Bridge) Start(ctx context.Context, in Inbox) error {
+	b.in = in
+	b.claims.router = in
+	if err := b.cluster.open(ctx, b.own); err != nil {
+		return err
+	}
+	b.records.hold(b.own, 1)
+	if err := b.members.join(ctx, b.own); err != nil {
+		return err
+	}
+	var err error
+	if b.retained, err = newRetained(ctx, b.link, b.records); err != nil {
+		return err
+	}
+	if err := b.cluster.start(ctx, inbox{b, in}); err != nil {
+		return err
+	}
+	if err := b.retained.start(ctx, in); err != nil {
+		return err
+	}
+	return b.cluster.serve()
+}
+
+// Close ends the bridge in order: what was handed in is committed and sent, then the
+// mailboxes are given to the others. While Redis is away nothing of that can be done, and
+// the leases run out.
+func (b *Bridge) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	b.cluster.take(false)
+	err := b.records.flush(ctx)
+	b.cluster.mail.flush(ctx)
+	if err == nil {
+		err = b.cluster.mail.rest(ctx)
+	}
+	if b.cluster.mine() != "" {
+		err = errors.Join(err, b.cluster.release(ctx))
+	}
+	b.records.end()
+	b.link.close()
+	if err != nil {
+		return fmt.Errorf("bridge: end in order: %w", err)
+	}
+	return nil
+}
+
+// Failed is told when the instance cannot go on: ErrRejoin or ErrReplaced.
+func (b *Bridge) Failed() <-chan error { return b.failed }
 
 // Mailbox is the own mailbox.
 func (b *Bridge) Mailbox() message.MailboxID { return b.own }
+
+// Ready reports whether clients may be sent here, or why not.
+func (b *Bridge) Ready() (bool, string) {
+	switch {
+	case b.retained == nil:
+		return false, "routes and retained messages are not loaded"
+	case b.cluster.mine() == "":
+		return false, "another instance has taken over the mailbox"
+	case b.link.out.down.Load():
+		return false, "redis cannot be used"
+	}
+	return true, ""
+}
+
+// adopt takes over a mailbox.
+func (b *Bridge) adopt(ctx context.Context, box message.MailboxID, epoch uint64) error {
+	a, err := b.claims.adopt(ctx, box, epoch)
+	if err != nil {
+		return err
+	}
+	a.Orderly = b.cluster.wasReleased(box)
+	b.in.Adopt(box, a)
+	return nil
+}
+
+// gone forgets an adopted mailbox.
+func (b *Bridge) gone(box message.MailboxID) {
+	b.records.lose(box)
+	b.in.Lost(box)
+}
+
+// lost ends the instance: nothing of the own mailbox can be committed any more. If it is
+// not another instance that has it, the data is not what it was.
+func (b *Bridge) lost(box message.MailboxID) {
+	b.records.lose(box)
+	err := b.members.verify(b.link.ctx)
+	if !errors.Is(err, ErrReplaced) {
+		err = ErrRejoin
+	}
+	select {
+	case b.failed <- err:
+	default: // it was told
+	}
+}
+
+// local is how the router names a mailbox: its own one is empty.
+func (b *Bridge) local(box message.MailboxID) message.MailboxID {
+	if box == b.own {
+		return ""
+	}
+	return box
+}
+
+// global is the other way round.
+func (b *Bridge) global(box message.MailboxID) message.MailboxID {
+	if box == "" {
+		return b.own
+	}
+	return box
+}
+
+// inbox is the router as the inboxes see it.
+type inbox struct {
+	b *Bridge
+	Inbox
+}
+
+// Deliver implements Receiver.
+func (i inbox) Deliver(box message.MailboxID, at message.Position, m *message.Bundle, done store.Committed) {
+	i.Inbox.Deliver(i.b.local(box), at, m, done)
+}
+
+// Loose implements Receiver.
+func (i inbox) Loose(box message.MailboxID, m *message.Bundle) { i.Inbox.Loose(i.b.local(box), m) }
 
 // newMailboxID makes an id that was never used before.
 func newMailboxID() message.MailboxID {

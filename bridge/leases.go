@@ -29,8 +29,10 @@ var (
 type lease struct {
 	box   message.MailboxID
 	epoch uint64
-	ctx   context.Context // ends when the mailbox is lost
-	lose  context.CancelFunc
+	// orderly says that the process before gave it free.
+	orderly bool
+	ctx     context.Context // ends when the mailbox is lost
+	lose    context.CancelFunc
 
 	// guarded by leases.mu
 	generation uint64
@@ -283,4 +285,12 @@ func (l *leases) heldsLocked() []*lease {
 		all = append(all, h)
 	}
 	return all
+}
+
+// wasReleased reports whether the process before gave a mailbox free, in order.
+func (l *leases) wasReleased(box message.MailboxID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.heldLocked(box)
+	return h != nil && h.orderly
 }

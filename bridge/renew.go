@@ -183,11 +183,12 @@ func (l *leases) takeOver(ctx context.Context, box message.MailboxID) {
 func (l *leases) win(ctx context.Context, box message.MailboxID) *lease {
 	v, err := l.step(ctx, stepLeaseTake, []string{l.keys.leases()}, string(box), l.owner, l.term.Milliseconds())
 	got := asInts(v)
-	if err != nil || len(got) != 2 || got[0] == 0 {
+	if err != nil || len(got) < 2 || got[0] == 0 {
 		return nil
 	}
 	h := &lease{box: box, epoch: uint64(got[0]), generation: uint64(got[1])}
 	h.ctx, h.lose = context.WithCancel(l.ctx)
+	h.orderly = len(got) > 2 && got[2] == 1
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.adopted[box] = h

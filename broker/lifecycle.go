@@ -28,7 +28,7 @@ func (n *Node) Start(ctx context.Context) error {
 
 // startLocked is one straight line; each stop is registered beside its start.
 func (n *Node) startLocked(ctx context.Context) error {
-	n.onStop(func(context.Context) error { return n.store.Close() })
+	n.onStop(n.closeStore)
 	n.onStop(n.closeAccess)
 	n.onStop(n.hooks.Close)
 	started := false
@@ -39,7 +39,11 @@ func (n *Node) startLocked(ctx context.Context) error {
 		return nil
 	})
 	n.onStop(func(context.Context) error { n.router.Close(); return nil })
-	if err := n.router.Restore(ctx); err != nil {
+	if n.cluster != nil {
+		if err := n.cluster.start(ctx, n.router); err != nil {
+			return err
+		}
+	} else if err := n.router.Restore(ctx); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
 	if err := n.open(); err != nil {
@@ -94,7 +98,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.mu.Lock()
 	if !n.started {
 		n.started, n.stopped = true, make(chan struct{})
-		n.onStop(func(context.Context) error { return n.store.Close() })
+		n.onStop(n.closeStore)
 		n.onStop(n.closeAccess)
 		n.onStop(n.hooks.Close)
 		n.onStop(func(context.Context) error { n.router.Close(); return nil })

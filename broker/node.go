@@ -45,6 +45,7 @@ type Node struct {
 	auth *hooks.Auth
 	// ownAuth says that somebody else than auth says who may come in.
 	ownAuth bool
+	cluster *cluster // nil for a node alone
 	hooks   *hooks.Chain
 	store   store.Store
 	stats   *stats.Node
@@ -95,7 +96,7 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 	}
 	n.hooks = chain
 	n.memory = newMemoryWatch(cfg.Limits.Memory.HighWatermark, n.log)
-	if n.store, err = openStore(context.Background(), cfg, n.stats, n.log); err != nil {
+	if err := n.openStore(cfg); err != nil {
 		n.access.close()
 		return nil, errors.Join(err, chain.Close(context.Background()))
 	}
@@ -105,7 +106,7 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 	n.due = due.New(time.Now)
 	n.router = router.New(router.Options{
 		Log: n.log, Hooks: n.hooks, Store: n.store, Stats: n.stats, Due: n.due, Now: time.Now,
-		Settings: n.routerSettings(cfg),
+		Settings: n.routerSettings(cfg), Cluster: n.routerCluster(),
 	})
 	n.server = conn.NewServer(conn.Options{
 		Router: n.router, Hooks: n.hooks, Stats: n.stats, Log: n.log, Now: time.Now,

@@ -40,14 +40,19 @@ func (n *Node) routerSettings(c *config.Config) router.Settings {
 		Receipts: c.Receipts.Enabled, ReceiptsEach: c.Receipts.PerMessage, ReceiptsOpen: c.Receipts.Summaries,
 		ReceiptsClient: c.Receipts.ShowClientID,
 		MaxQueued:      c.Limits.Queued.Messages, MaxQueuedBytes: int64(c.Limits.Queued.Bytes),
-		WillGrace: s.WillGrace.Std(), Durable: c.Persistence == config.PersistenceDisk, OverLimit: n.memory.over,
+		WillGrace: s.WillGrace.Std(), Durable: durable(c), OverLimit: n.memory.over,
 		Linger: linger(c),
 	}
 }
 
+// durable reports whether what is stored outlives the process.
+func durable(c *config.Config) bool {
+	return c.Persistence == config.PersistenceDisk || c.Bridge.Redis.URL.Reveal() != ""
+}
+
 // linger is for a store that is slow to write.
 func linger(c *config.Config) time.Duration {
-	if c.Persistence != config.PersistenceDisk {
+	if c.Persistence != config.PersistenceDisk || c.Bridge.Redis.URL.Reveal() != "" {
 		return 0
 	}
 	return c.Store.CommitLinger.Std()

@@ -63,7 +63,10 @@ func queueLimits(c *config.Config) session.Limits {
 	q := &c.Session.Queue
 	l := session.Limits{Messages: q.Messages, Bytes: int64(q.Bytes), Overflow: overflows[q.Overflow]}
 	messages, bytes := memoryMessages, int64(memoryBytes)
-	if c.Persistence == config.PersistenceDisk {
+	switch {
+	case c.Bridge.Redis.URL.Reveal() != "": // in the memory of Redis, but not in ours
+		l.PageMessages, l.PageBytes = pageMessages, pageBytes
+	case c.Persistence == config.PersistenceDisk:
 		messages, bytes = diskMessages, diskBytes
 		l.PageMessages, l.PageBytes = pageMessages, pageBytes
 	}

@@ -158,6 +158,7 @@ type Session struct {
 	MaxPerUser       int      `koanf:"max_per_user" max:"1000000000"`      // persistent ones of one user; 0 is no limit
 	MaxSubscriptions int      `koanf:"max_subscriptions" max:"1000000000"` // of a client; 0 is no limit
 	WillGrace        Duration `koanf:"will_grace" max:"1h"`
+	DedupeWindow     Duration `koanf:"dedupe_window" min:"1m" max:"168h" whole:"1s"`
 }
 
 // Queue bounds what waits for one client.

@@ -43,11 +43,13 @@ type node interface {
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
 	Reload(c *config.Config) error
+	Failed() <-chan error
 }
 
 // server is a node with what moves it: signals, and the end of a context.
 type server struct {
 	node    node
+	make    func(*config.Config) (node, error) // another one, when the node is to start anew
 	log     *slog.Logger
 	source  config.Source
 	now     *config.Config // the last one that was taken
@@ -66,11 +68,12 @@ func (a *app) serve(ctx context.Context, source config.Source) error {
 	signals, stop := a.signals()
 	defer stop()
 	log, level := newLog(a.stderr, c.Log)
-	n, err := broker.New(c, broker.Options{Log: log, Level: level, Version: buildVersion()})
-	if err != nil {
+	s := &server{log: log, source: source, now: c, signals: signals, make: func(c *config.Config) (node, error) {
+		return broker.New(c, broker.Options{Log: log, Level: level, Version: buildVersion()})
+	}}
+	if s.node, err = s.make(c); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	s := &server{node: n, log: log, source: source, now: c, signals: signals}
 	return s.run(ctx)
 }
 
@@ -89,8 +92,34 @@ func (s *server) run(ctx context.Context) error {
 				return s.stop(sig.String())
 			}
 			s.reload()
+		case why := <-s.node.Failed():
+			if err := s.again(ctx, why); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// again starts a node anew that others have taken over from. Any other failure ends the
+// process.
+func (s *server) again(ctx context.Context, why error) error {
+	s.log.Error("node cannot go on", "error", why)
+	if err := s.stop(why.Error()); err != nil {
+		return err
+	}
+	if !broker.Rejoin(why) {
+		return why
+	}
+	n, err := s.make(s.now)
+	if err != nil {
+		return fmt.Errorf("start again: %w", err)
+	}
+	s.node = n
+	if err := n.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start again: %w", err)
+	}
+	s.log.Info("started again")
+	return nil
 }
 
 // stop ends the node in order, within the configured time, or at once at another

@@ -133,6 +133,8 @@ type fakeNode struct {
 	reloads            int
 }
 
+func (*fakeNode) Failed() <-chan error { return nil }
+
 func (f *fakeNode) Start(context.Context) error { return f.start }
 func (f *fakeNode) Reload(*config.Config) error { f.reloads++; return f.reload }
 func (f *fakeNode) Stop(ctx context.Context) (err error) {

@@ -1,0 +1,439 @@
+package bridge
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+var (
+	stepClaim        = step("claim")
+	stepClaimKeep    = step("claim_keep")
+	stepClaimWant    = step("claim_want")
+	stepClaimReady   = step("claim_ready")
+	stepClaimMove    = step("claim_move")
+	stepClaimEnd     = step("claim_end")
+	stepClaimRelease = step("claim_release")
+	stepClaimSettle  = step("claim_settle")
+	stepClaimAdopt   = step("claim_adopt")
+)
+
+// Errors of claims.
+var (
+	errSuperseded = errors.New("bridge: the client connected to another instance meanwhile")
+	errNoMailbox  = errors.New("bridge: this instance has no mailbox")
+)
+
+// claimPoll is how often the record of a session is looked at whose owner was asked for
+// it. The owner's answer comes sooner, unless it is lost.
+const claimPoll = 50 * time.Millisecond
+
+// claims brings sessions here and hands them over. Whose claim a session's record names
+// may have it; the newest replaces all older ones, and a claim has no deadline: it ends by
+// a step, of whoever claims, of the owner whose client came back, or of the adopter of the
+// mailbox that claimed.
+type claims struct {
+	*link
+	records *records
+	leases  *leases
+	routes  *routes
+	mail    *mail
+	router  Mover
+	moved   settling
+
+	mu      sync.Mutex
+	waiting map[string]chan struct{} // by token; told when the owner has answered
+}
+
+func newClaims(l *link, r *records, h *leases, t *routes, m *mail) *claims {
+	return &claims{link: l, records: r, leases: h, routes: t, mail: m, waiting: make(map[string]chan struct{})}
+}
+
+// found is what the first step of a claim finds.
+type found struct {
+	state   int64
+	owner   string
+	head    string
+	figures string
+}
+
+// Kinds of finds.
+const (
+	foundNone  = 0
+	foundOwn   = 1
+	foundOther = 2
+)
+
+// claim is the way of one claim.
+type claim struct {
+	*claims
+	id     message.ClientID
+	key    string // of the session's head
+	box    message.MailboxID
+	tag    string // the own mailbox as an owner
+	epoch  uint64
+	may    func(*store.Session) bool
+	expect func(*store.Head)
+}
+
+// Claim makes this process the owner of a client id, wherever its session is.
+func (c *claims) Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (store.Claim, error) {
+	box := c.leases.mine()
+	_, epoch, ok := c.leases.epoch(box)
+	if !ok {
+		return store.Claim{}, errNoMailbox
+	}
+	w := &claim{claims: c, id: id, key: c.keys.session(id) + sessionHead, box: box, epoch: epoch, may: may, expect: expect}
+	w.tag = place{box: box, epoch: epoch}.tag()
+	if _, resident := c.records.placed(id); !resident {
+		if err := c.enroll(ctx, box, id); err != nil {
+			return store.Claim{}, err
+		}
+	}
+	for {
+		f, err := w.look(ctx)
+		if err != nil {
+			return store.Claim{}, err
+		}
+		cl, done, err := w.take(ctx, &f)
+		if err != nil || done {
+			return cl, err
+		}
+	}
+}
+
+// enroll enters a client id in a mailbox's set, before it can live there.
+func (c *claims) enroll(ctx context.Context, box message.MailboxID, id message.ClientID) error {
+	return c.retry(ctx, "enter a session in its mailbox", func(ctx context.Context) error {
+		return c.client.SAdd(ctx, c.keys.box(box, boxSessions), string(id)).Err()
+	})
+}
+
+func (c *claims) unenroll(box message.MailboxID, id message.ClientID) {
+	c.spawn(func(ctx context.Context) {
+		_ = c.retry(ctx, "remove a session from a mailbox", func(ctx context.Context) error { // an adopter sees that it is not there
+			return c.client.SRem(ctx, c.keys.box(box, boxSessions), string(id)).Err()
+		})
+	})
+}
+
+func (w *claim) look(ctx context.Context) (f found, err error) {
+	v, err := w.step(ctx, stepClaim, []string{w.key}, w.tag, string(w.box))
+	if err != nil {
+		return f, fmt.Errorf("claim session: %w", err)
+	}
+	list, ok := v.([]any)
+	if !ok || len(list) == 0 {
+		return f, damaged(w.key, ErrRecord)
+	}
+	f.state, _ = list[0].(int64)
+	text := func(i int) string {
+		if i >= len(list) {
+			return ""
+		}
+		s, _ := list[i].(string)
+		return s
+	}
+	f.owner = text(1)
+	switch f.state {
+	case foundOwn:
+		f.figures = text(2)
+	case foundOther:
+		f.head, f.figures = text(2), text(3)
+	}
+	return f, nil
+}
+
+// take goes on by what was found. It reports false when the record is to be looked at
+// again.
+func (w *claim) take(ctx context.Context, f *found) (cl store.Claim, done bool, err error) {
+	switch f.state {
+	case foundNone:
+		w.records.place(w.id, place{box: w.box, epoch: w.epoch})
+		return store.Claim{}, true, nil
+	case foundOwn:
+		err = w.resident(f, place{box: w.box, epoch: w.epoch})
+		return store.Claim{Found: f.figures != ""}, true, err
+	}
+	owner, ok := parseTag(f.owner)
+	if !ok {
+		return cl, false, damaged(w.key, ErrRecord)
+	}
+	if _, epoch, held := w.leases.epoch(owner.box); held && epoch == owner.epoch {
+		return w.keep(ctx, f, owner)
+	}
+	var head store.Session
+	if f.head != "" {
+		if head, err = parseHead([]byte(f.head)); err != nil {
+			return cl, false, damaged(w.key, err)
+		}
+		if !w.may(&head) {
+			return cl, false, store.ErrOtherUser
+		}
+	}
+	if head.Expiry == 0 { // it ends with its connection
+		return cl, false, w.evict(ctx, f, owner)
+	}
+	return w.fetch(ctx, f, owner)
+}
+
+// resident makes sure that a session of this process is known to the records.
+func (w *claim) resident(f *found, p place) error {
+	if _, ok := w.records.placed(w.id); ok {
+		return nil
+	}
+	if f.figures != "" {
+		g, err := parseFigures([]byte(f.figures))
+		if err != nil {
+			return damaged(w.key, err)
+		}
+		p.n = g.n
+	}
+	w.records.place(w.id, p)
+	return nil
+}
+
+// keep claims a session that lives in an adopted mailbox: it goes on there.
+func (w *claim) keep(ctx context.Context, f *found, p place) (cl store.Claim, done bool, err error) {
+	v, err := w.step(ctx, stepClaimKeep, []string{w.key}, f.owner)
+	if err != nil || v == int64(0) {
+		return cl, false, err
+	}
+	if err := w.resident(f, p); err != nil {
+		return cl, false, err
+	}
+	w.unenroll(w.box, w.id)
+	return store.Claim{Found: f.figures != "", Box: p.box}, true, nil
+}
+
+// parseTag reads an owner tag.
+func parseTag(tag string) (place, bool) {
+	box, epoch, ok := strings.Cut(tag, " ")
+	n, err := strconv.ParseUint(epoch, 10, 64)
+	return place{box: message.MailboxID(box), epoch: n}, ok && err == nil && box != ""
+}
+
+// evict has a connection closed whose session ends with it, and waits for that.
+func (w *claim) evict(ctx context.Context, f *found, owner place) error {
+	token, told, end := w.await()
+	defer end()
+	w.mail.send(owner.box, control{kind: controlClose, id: w.id, token: token, from: w.box}.append(nil), ignored{})
+	return w.poll(ctx, told, func(s []any) bool { return field(s, 0) != f.owner })
+}
+
+// await is a token and what is told when its session's owner has answered.
+func (c *claims) await() (token string, told chan struct{}, end func()) {
+	var id [12]byte
+	_, _ = rand.Read(id[:]) // it never fails
+	token = base64.RawURLEncoding.EncodeToString(id[:])
+	told = make(chan struct{}, 1)
+	c.mu.Lock()
+	c.waiting[token] = told
+	c.mu.Unlock()
+	return token, told, func() {
+		c.mu.Lock()
+		delete(c.waiting, token)
+		c.mu.Unlock()
+	}
+}
+
+// answer is told by an owner, with the token, through a signal that may be lost.
+func (c *claims) answer(_ message.MailboxID, token []byte) {
+	c.mu.Lock()
+	told := c.waiting[string(token)]
+	c.mu.Unlock()
+	select {
+	case told <- struct{}{}: // nil: nobody waits any more
+	default:
+	}
+}
+
+// poll looks at owner, token, and who is ready, until what is looked for is there.
+func (w *claim) poll(ctx context.Context, told <-chan struct{}, there func([]any) bool) error {
+	t := time.NewTicker(claimPoll)
+	defer t.Stop()
+	for {
+		select {
+		case <-told:
+		case <-t.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the owner of a session: %w", context.Cause(ctx))
+		case <-w.ctx.Done():
+			return store.ErrClosed
+		}
+		var s []any
+		err := w.retry(ctx, "look at a claim", func(ctx context.Context) (err error) {
+			s, err = w.client.HMGet(ctx, w.key, fieldOwner, fieldToken, fieldReady).Result()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if there(s) {
+			return nil
+		}
+	}
+}
+
+func field(s []any, i int) string {
+	if i >= len(s) {
+		return ""
+	}
+	v, _ := s[i].(string)
+	return v
+}
+
+// fetch moves a session of another process here.
+func (w *claim) fetch(ctx context.Context, f *found, owner place) (cl store.Claim, done bool, err error) {
+	token, told, end := w.await()
+	defer end()
+	v, err := w.step(ctx, stepClaimWant, []string{w.key}, f.owner, token, w.tag)
+	if err != nil || v == int64(0) {
+		return cl, false, err
+	}
+	moved, since, err := w.move(ctx, f, owner, token, told)
+	if err != nil && !moved {
+		moved = w.giveUp(token)
+	}
+	if !moved {
+		w.unenroll(w.box, w.id)
+		return cl, false, err
+	}
+	cl, err = w.arrived(since)
+	return cl, true, err
+}
+
+// move is what has to happen between a claim and the session's arrival.
+func (w *claim) move(ctx context.Context, f *found, owner place, token string, told chan struct{}) (moved bool, since message.Position, err error) {
+	w.mail.send(owner.box, control{kind: controlPrepare, id: w.id, token: token, from: w.box}.append(nil), ignored{})
+	err = w.poll(ctx, told, func(s []any) bool {
+		return field(s, 2) == token || field(s, 1) != token || !sameBox(field(s, 0), f.owner)
+	})
+	if err != nil {
+		return false, 0, err
+	}
+	head, ready, err := w.read(ctx, token)
+	if err != nil {
+		return false, 0, err
+	}
+	if !ready {
+		return false, 0, errSuperseded
+	}
+	w.expect(head)
+	if since, err = w.routes.change(ctx, w.box, nil, nil, true); err != nil {
+		return false, 0, err
+	}
+	if err = w.routes.pass(ctx, since); err != nil {
+		return false, 0, err
+	}
+	w.mail.send(owner.box, control{kind: controlMove, id: w.id, token: token, from: w.box, tag: w.tag, since: since}.append(nil), ignored{})
+	err = w.poll(ctx, told, func(s []any) bool { return field(s, 1) != token })
+	if err != nil {
+		return false, 0, err
+	}
+	return w.giveUp(token), since, errSuperseded
+}
+
+func sameBox(a, b string) bool {
+	x, _, _ := strings.Cut(a, " ")
+	y, _, _ := strings.Cut(b, " ")
+	return x == y
+}
+
+// read answers head and subscriptions of a session whose owner is ready to hand it over.
+func (w *claim) read(ctx context.Context, token string) (*store.Head, bool, error) {
+	var fields map[string]string
+	var subs map[string]string
+	err := w.retry(ctx, "read a session", func(ctx context.Context) (err error) {
+		if fields, err = w.client.HGetAll(ctx, w.key).Result(); err != nil {
+			return err
+		}
+		subs, err = w.client.HGetAll(ctx, w.keys.session(w.id)+sessionFilters).Result()
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	if fields[fieldReady] != token || fields[fieldToken] != token {
+		return nil, false, nil
+	}
+	h, _, err := parseStored(w.key, fields, subs)
+	if err != nil {
+		return nil, false, err
+	}
+	return &h.Head, true, nil
+}
+
+// giveUp ends a claim and reports whether the session has come. It goes on until that is
+// known.
+func (w *claim) giveUp(token string) bool {
+	v, err := w.step(w.ctx, stepClaimEnd, []string{w.key}, token, w.tag)
+	return err == nil && v == int64(2)
+}
+
+// arrived makes a session that has come this process's.
+func (w *claim) arrived(since message.Position) (store.Claim, error) {
+	var s []any
+	err := w.retry(w.ctx, "read a session that has moved", func(ctx context.Context) (err error) {
+		s, err = w.client.HMGet(ctx, w.key, fieldSince, fieldOverlap, fieldFigures).Result()
+		return err
+	})
+	if err != nil {
+		return store.Claim{}, err
+	}
+	cl := store.Claim{Found: true, Moved: true, Since: since}
+	if n, err := strconv.ParseUint(field(s, 0), 10, 64); err == nil {
+		cl.Since = message.Position(n)
+	}
+	if cl.Overlap, err = parseIDs([]byte(field(s, 1))); err != nil {
+		return store.Claim{}, damaged(w.key, err)
+	}
+	g, err := parseFigures([]byte(field(s, 2)))
+	if err != nil {
+		return store.Claim{}, damaged(w.key, err)
+	}
+	w.records.place(w.id, place{box: w.box, epoch: w.epoch, n: g.n})
+	w.settle(w.id, w.box, w.tag, cl.Since)
+	return cl, nil
+}
+
+// Release gives a client id free that no session came of.
+func (c *claims) Release(id message.ClientID) {
+	p, ok := c.records.placed(id)
+	if !ok {
+		return
+	}
+	c.spawn(func(ctx context.Context) {
+		if c.records.idle(ctx, id) != nil {
+			return // it ends with the lease
+		}
+		key := c.keys.session(id) + sessionHead
+		if _, err := c.step(ctx, stepClaimRelease, []string{key}, p.tag()); err != nil {
+			c.log.Error("client id could not be released", "client", string(id), "error", err)
+		}
+	})
+}
+
+// Known reports whether the records of a session name a QoS 2 message that it was given.
+func (c *claims) Known(ctx context.Context, id message.ClientID, m message.ID) (bool, error) {
+	known, err := c.records.known(ctx, id, []message.ID{m})
+	if err != nil {
+		return false, err
+	}
+	return known[0], nil
+}
+
+// ignored is a callback of what the sender does not wait for.
+type ignored struct{}
+
+// Committed implements store.Committed.
+func (ignored) Committed(error) {}

@@ -1,0 +1,191 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// Mover is what the router does about a session that is wanted elsewhere.
+type Mover interface {
+	// Prepare closes a session's connection, ends its input and returns when everything
+	// it has is committed; from then on it is noted what it is given. store.ErrNotFound
+	// says that it is not here, or ended.
+	Prepare(ctx context.Context, box message.MailboxID, id message.ClientID, token string) error
+	// MoveOrdered is told in the order of the inbox: what comes for the session from now
+	// on is kept until Move knows whether it has gone.
+	MoveOrdered(id message.ClientID, token string)
+	// Move hands a session over by step, which is given the ids of what it got here
+	// although it was matched at since or later; false is that it stays.
+	Move(ctx context.Context, id message.ClientID, token string, since message.Position, step func(context.Context, []message.ID) (bool, error)) (bool, error)
+	// CloseElsewhere closes a connection whose client has connected elsewhere.
+	CloseElsewhere(ctx context.Context, id message.ClientID) error
+	// Settled is told that nothing matched before a session's move can come any more.
+	Settled(id message.ClientID, since message.Position)
+}
+
+// Kinds of control entries.
+const (
+	controlPrepare byte = 'p'
+	controlMove    byte = 'm'
+	controlClose   byte = 'c'
+)
+
+const controlVersion = 1
+
+// control is what one process wants of another, in the order of its mailbox's inbox.
+type control struct {
+	kind  byte
+	id    message.ClientID
+	token string
+	from  message.MailboxID // who is answered
+	tag   string            // of who claims: controlMove
+	since message.Position  // controlMove
+}
+
+func (c control) append(dst []byte) []byte {
+	dst = append(dst, controlVersion, c.kind)
+	dst = appendText(appendText(appendText(dst, c.id), c.token), string(c.from))
+	return appendText(appendText(dst, c.tag), strconv.FormatUint(uint64(c.since), 10))
+}
+
+func parseControl(b []byte) (c control, err error) {
+	d := decoder{b: b}
+	switch v := d.byte(); {
+	case v > controlVersion:
+		return c, ErrNewer
+	case v == 0:
+		return c, ErrRecord
+	}
+	c.kind = d.byte()
+	c.id, c.token, c.from = message.ClientID(d.bytes()), string(d.bytes()), message.MailboxID(d.bytes())
+	c.tag = string(d.bytes())
+	since, err := strconv.ParseUint(string(d.bytes()), 10, 64)
+	c.since = message.Position(since)
+	if err != nil || d.end() != nil {
+		return c, ErrRecord
+	}
+	return c, nil
+}
+
+// control takes a control entry from the inbox of a mailbox. done is told when it has
+// been dealt with; an entry that comes again finds by its token that it was.
+func (c *claims) control(box message.MailboxID, _ message.Position, payload []byte, done store.Committed) {
+	m, err := parseControl(payload)
+	if err != nil {
+		c.log.Error("entry of another instance cannot be read", "mailbox", string(box), "error", err)
+		done.Committed(nil)
+		return
+	}
+	if m.kind == controlMove {
+		c.router.MoveOrdered(m.id, m.token)
+	}
+	if !c.spawn(func(ctx context.Context) {
+		c.obey(ctx, box, &m)
+		done.Committed(nil)
+	}) {
+		done.Committed(store.ErrClosed)
+	}
+}
+
+func (c *claims) obey(ctx context.Context, box message.MailboxID, m *control) {
+	lease, epoch, ok := c.leases.epoch(box)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer context.AfterFunc(lease, cancel)()
+	defer cancel()
+	p := place{box: box, epoch: epoch}
+	switch m.kind {
+	case controlPrepare:
+		c.prepare(ctx, p, m)
+	case controlMove:
+		c.handOver(ctx, p, m)
+	case controlClose:
+		if err := c.router.CloseElsewhere(ctx, m.id); err != nil {
+			c.log.Warn("connection did not end for another instance", "client", string(m.id), "error", err)
+		}
+		_ = c.records.idle(ctx, m.id) // who waits looks at the record
+	}
+	c.mail.reply(m.from, []byte(m.token))
+}
+
+// prepare makes a session ready to move, if the claim still stands.
+func (c *claims) prepare(ctx context.Context, p place, m *control) {
+	key := c.keys.session(m.id) + sessionHead
+	s, err := c.client.HMGet(ctx, key, fieldOwner, fieldToken).Result()
+	if err != nil || field(s, 0) != p.tag() || field(s, 1) != m.token {
+		return // who claims looks, and finds a newer claim, another owner, or asks again
+	}
+	if _, ok := c.records.placed(m.id); !ok {
+		if err := c.placeStored(ctx, key, m.id, p); err != nil {
+			c.log.Error("session could not be read for another instance", "client", string(m.id), "error", err)
+			return
+		}
+	}
+	if err := c.router.Prepare(ctx, c.local(p.box), m.id, m.token); err != nil {
+		if !errors.Is(err, store.ErrNotFound) {
+			c.log.Warn("session could not be prepared for another instance", "client", string(m.id), "error", err)
+		}
+		return
+	}
+	if _, err := c.step(ctx, stepClaimReady, []string{key}, p.tag(), m.token); err != nil {
+		c.log.Warn("session could not be prepared for another instance", "client", string(m.id), "error", err)
+	}
+}
+
+// placeStored makes a session of this process's mailbox known to the records.
+func (c *claims) placeStored(ctx context.Context, key string, id message.ClientID, p place) error {
+	var s []any
+	err := c.retry(ctx, "read a session", func(ctx context.Context) (err error) {
+		s, err = c.client.HMGet(ctx, key, fieldFigures).Result()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if raw := field(s, 0); raw != "" {
+		g, err := parseFigures([]byte(raw))
+		if err != nil {
+			return damaged(key, err)
+		}
+		p.n = g.n
+	}
+	c.records.place(id, p)
+	return nil
+}
+
+// local is how the router names a mailbox: its own one is empty.
+func (c *claims) local(box message.MailboxID) message.MailboxID {
+	if box == c.leases.mine() {
+		return ""
+	}
+	return box
+}
+
+// handOver moves a session's record to who claims it.
+func (c *claims) handOver(ctx context.Context, p place, m *control) {
+	key := c.keys.session(m.id) + sessionHead
+	moved, err := c.router.Move(ctx, m.id, m.token, m.since, func(ctx context.Context, overlap []message.ID) (bool, error) {
+		v, err := c.step(ctx, stepClaimMove, []string{key}, p.tag(), m.token, m.tag, uint64(m.since), appendIDs(nil, overlap))
+		if err == nil && v == int64(1) {
+			c.records.drop(m.id)
+		}
+		return v == int64(1), err
+	})
+	switch {
+	case err != nil:
+		c.log.Warn("session could not be handed over", "client", string(m.id), "error", err)
+	case moved:
+		c.unenroll(p.box, m.id)
+	default: // who claims is told by the record
+		_, err = c.step(ctx, stepClaimEnd, []string{key}, m.token, m.tag)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("claim of a session could not be ended", "client", string(m.id), "error", err)
+	}
+}
