@@ -5,21 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 )
-
-// Counters count what a [Checker] and its sources did. They outlive reloads.
-type Counters struct {
-	Allowed   atomic.Int64 // logins
-	Denied    atomic.Int64 // logins, for any reason; the next four are among them
-	BackedOff atomic.Int64 // because of failed logins before
-	Banned    atomic.Int64
-	Busy      atomic.Int64 // because too many waited for a hash
-	Failed    atomic.Int64 // because a source could not find out
-	Hashed    atomic.Int64 // passwords hashed
-	Recalled  atomic.Int64 // passwords remembered to be right
-}
 
 // Policy is whom a listener lets in.
 type Policy struct {
@@ -43,6 +30,8 @@ type CheckerConfig struct {
 	// Sources are all sources, in the order in which they are asked. Those that are
 	// [ScramUsers] too make up SCRAM-SHA-256 on the listeners that ask them.
 	Sources []Source
+	// Binding is which client ids a user may have of whom no source says more.
+	Binding Binding
 	// Methods are further methods of enhanced authentication, on all listeners.
 	Methods []Method
 }
@@ -56,6 +45,7 @@ type Checker struct {
 	bans      *Bans
 	backoff   *Backoff
 	counters  *Counters
+	binding   Binding
 	now       func() time.Time
 }
 
@@ -70,7 +60,7 @@ type policy struct {
 func NewChecker(cfg CheckerConfig) (*Checker, error) {
 	k := &Checker{
 		listeners: make(map[string]*policy, len(cfg.Listeners)),
-		bans:      cfg.Bans, backoff: cfg.Backoff, counters: cfg.Counters, now: cfg.Now,
+		bans:      cfg.Bans, backoff: cfg.Backoff, counters: cfg.Counters, binding: cfg.Binding, now: cfg.Now,
 	}
 	var errs []error
 	for i, s := range cfg.Sources {
@@ -137,7 +127,7 @@ func (k *Checker) Check(ctx context.Context, c Credentials) Answer {
 	}
 	p := k.policy(c.Listener)
 	if len(p.sources) == 0 && p.anonymous {
-		return k.count(Allowed(Named(c.User, c.HasUser)))
+		return k.count(k.admit(&c, Allowed(Named(c.User, c.HasUser))))
 	}
 	guess := c.HasUser || c.HasPassword
 	if guess {
@@ -153,9 +143,18 @@ func (k *Checker) Check(ctx context.Context, c Credentials) Answer {
 	return k.count(k.admit(&c, a))
 }
 
-// admit turns away an identity that is banned under a name that only a source told.
+// admit turns away an identity whose client id is not its own, and one that is banned
+// under a name that only a source told.
 func (k *Checker) admit(c *Credentials, a Answer) Answer {
-	if a.Outcome != Allow || a.Identity.User == c.User && a.Identity.HasUser == c.HasUser {
+	if a.Outcome != Allow {
+		return a
+	}
+	if a.Identity.HasUser && !a.bound && !k.binding.allows(a.Identity.User, c.ClientID) {
+		d := Denied(CodeClientID, "the client id is not the user's: auth.client_id is "+string(k.binding))
+		d.source = a.source
+		return d
+	}
+	if a.Identity.User == c.User && a.Identity.HasUser == c.HasUser {
 		return a
 	}
 	if b := k.banned(c, a.Identity.User, a.Identity.HasUser); b.Outcome == Deny {
@@ -183,31 +182,12 @@ func (k *Checker) settle(user string, c *Credentials, a *Answer) {
 	}
 }
 
-func (k *Checker) count(a Answer) Answer {
-	n := k.counters
-	if a.Outcome == Allow {
-		n.Allowed.Add(1)
-		return a
-	}
-	n.Denied.Add(1)
-	switch {
-	case a.backedOff:
-		n.BackedOff.Add(1)
-	case a.Code == CodeBanned:
-		n.Banned.Add(1)
-	case a.Code == CodeBusy:
-		n.Busy.Add(1)
-	case a.Code == CodeUnavailable:
-		n.Failed.Add(1)
-	}
-	return a
-}
-
 // ask asks the sources.
 func (p *policy) ask(ctx context.Context, c Credentials) Answer {
 	var decoy Decoy
 	for _, s := range p.sources {
 		a := s.Check(ctx, c)
+		a.source = s.Name()
 		switch a.Outcome {
 		case Allow:
 			return a
@@ -255,6 +235,7 @@ func (p *policy) recall(c Credentials, why string) Answer {
 		if a, known := r.Recall(c); !known {
 			break
 		} else if a.Outcome != NotMine {
+			a.source = s.Name()
 			return refusal(a)
 		}
 	}

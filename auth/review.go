@@ -20,6 +20,11 @@ func (k *Checker) Review(old *Checker, c Credentials, id *Identity) Answer {
 	if a := k.banned(&c, id.User, id.HasUser); a.Outcome == Deny {
 		return a
 	}
+	if id.HasUser && k.binding != old.binding && !k.binding.allows(id.User, c.ClientID) {
+		if e, known := k.policy(c.Listener).entry(id.User); !known || len(e.clients) == 0 {
+			return Denied(CodeNotAuthorized, "the client id is not the user's any more")
+		}
+	}
 	was, is := old.policy(c.Listener), k.policy(c.Listener)
 	switch {
 	case was.believes() && !is.believes() && (id.HasUser || !is.anonymous):
@@ -43,7 +48,8 @@ func (p *policy) changed(now *policy, user string) bool {
 		return false
 	}
 	after, known := now.entry(user)
-	return !known || after.hash != before.hash || after.scram != before.scram || !slices.Equal(after.groups, before.groups)
+	return !known || after.hash != before.hash || after.scram != before.scram ||
+		!slices.Equal(after.groups, before.groups) || !slices.Equal(after.clients, before.clients)
 }
 
 func (p *policy) entry(user string) (userEntry, bool) {

@@ -30,7 +30,9 @@ type ScramUser struct {
 	Verifier Verifier
 	// Identity is valid with Known.
 	Identity Identity
-	Known    bool
+	// ClientIDs are those that the user may have; none is any.
+	ClientIDs ClientIDs
+	Known     bool
 	// HasVerifier tells a true verifier from one that was made up.
 	HasVerifier bool
 }
@@ -78,7 +80,7 @@ func (s *Scram) Begin(ctx context.Context, c Credentials, data []byte) MethodSte
 	if err != nil {
 		return MethodStep{Done: true, User: first.user, Answer: Denied(CodeUnspecified, "SCRAM: "+err.Error())}
 	}
-	x := &scramExchange{user: u, name: first.user, gs2: first.gs2, nonce: first.nonce + s.nonce()}
+	x := &scramExchange{user: u, credentials: Credentials{ClientID: c.ClientID}, name: first.user, gs2: first.gs2, nonce: first.nonce + s.nonce()}
 	v := &u.Verifier
 	server := fmt.Sprintf("r=%s,s=%s,i=%d", x.nonce, base64.StdEncoding.EncodeToString(v.Salt), v.Iterations)
 	x.soFar = first.bare + "," + server + ","
@@ -111,11 +113,12 @@ func (s *Scram) find(ctx context.Context, user string) (ScramUser, error) {
 
 // scramExchange waits for the client's proof. It is used once.
 type scramExchange struct {
-	user  ScramUser
-	name  string
-	gs2   string
-	nonce string
-	soFar string // AuthMessage up to the client's last message
+	user        ScramUser
+	credentials Credentials // the client id alone
+	name        string
+	gs2         string
+	nonce       string
+	soFar       string // AuthMessage up to the client's last message
 }
 
 // finish takes the client-final-message.
@@ -135,7 +138,12 @@ func (x *scramExchange) finish(_ context.Context, data []byte) MethodStep {
 		return scramDenied(x.name, x.user.Source+": wrong SCRAM proof")
 	}
 	final := "v=" + base64.StdEncoding.EncodeToString(sign(v.ServerKey, message))
-	return MethodStep{Done: true, User: x.name, Data: []byte(final), Answer: Allowed(x.user.Identity)}
+	a := x.user.ClientIDs.bind(x.user.Source, &x.credentials, Allowed(x.user.Identity))
+	if a.Outcome != Allow {
+		return MethodStep{Done: true, User: x.name, Answer: a}
+	}
+	a.source = x.user.Source
+	return MethodStep{Done: true, User: x.name, Data: []byte(final), Answer: a}
 }
 
 // scramDenied has the one code of all denials, whatever their cause.

@@ -111,7 +111,9 @@ type Answer struct {
 	// Code is the reason code of a denial.
 	Code byte
 
-	backedOff bool // not judged, because of failures before
+	backedOff bool   // not judged, because of failures before
+	bound     bool   // the client id has been found to be the user's
+	source    string // that decided, empty for none
 }
 
 // Allowed is the answer that a connection is id.

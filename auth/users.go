@@ -18,7 +18,8 @@ type UsersConfig struct {
 	Passwords *Passwords
 	// Secret makes up what unknown users are shown. It should be the same after a
 	// restart and on all instances: else a salt that changes tells that its user is
-	// made up. Empty is a random one.
+	// made up. Empty is one derived from the file, whose hashes nobody else knows; it is
+	// another when the first user of the file changes.
 	Secret []byte
 }
 
@@ -35,10 +36,28 @@ type Users struct {
 func NewUsers(cfg UsersConfig) *Users {
 	u := &Users{name: cfg.Name, list: cfg.List, passwords: cfg.Passwords, secret: cfg.Secret}
 	if len(u.secret) == 0 {
-		u.secret = make([]byte, sha256.Size)
-		_, _ = rand.Read(u.secret) // never fails
+		u.secret = cfg.List.secret()
 	}
 	return u
+}
+
+// secret is a key that only those know who know a hash or verifier of the file. The
+// oldest line has it, so that users who are added change nothing. It is random for a
+// file that has none.
+func (l *UserList) secret() []byte {
+	first, line := "", 0
+	for _, e := range l.users {
+		if line == 0 || e.line < line {
+			first, line = e.hash+e.scram, e.line
+		}
+	}
+	if line == 0 {
+		key := make([]byte, sha256.Size)
+		_, _ = rand.Read(key) // never fails
+		return key
+	}
+	sum := keyed([]byte(first), "secret of the file", "")
+	return sum[:]
 }
 
 // Name is what the configuration and the log call it.
@@ -57,7 +76,7 @@ func (u *Users) Check(ctx context.Context, c Credentials) Answer {
 	case !ok:
 		return Denied(CodeBadCredentials, u.name+": wrong password")
 	}
-	return Allowed(e.identity(c.User))
+	return e.allowed(u.name, &c)
 }
 
 // Recall allows a password that was right lately.
@@ -71,7 +90,7 @@ func (u *Users) Recall(c Credentials) (a Answer, known bool) {
 	case !mine:
 		return Answer{}, true
 	case right:
-		return Allowed(e.identity(c.User)), true
+		return e.allowed(u.name, &c), true
 	}
 	return Answer{}, false
 }
@@ -106,7 +125,7 @@ func (u *Users) ScramUser(_ context.Context, user string) (ScramUser, error) {
 	if !ok {
 		return s, nil
 	}
-	s.Known, s.Identity = true, e.identity(user)
+	s.Known, s.Identity, s.ClientIDs = true, e.identity(user), e.clients
 	if e.scram == "" {
 		return s, nil
 	}

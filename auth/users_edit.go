@@ -20,6 +20,8 @@ type User struct {
 	// Verifier is one of [Verifier.Encode]; empty is none.
 	Verifier string
 	Groups   []string
+	// Clients are the patterns of client ids, see [ParseClientIDs]; none is any.
+	Clients ClientIDs
 }
 
 // NamedPassword is a user and a password that is not hashed yet.
@@ -48,7 +50,7 @@ func EditUsers(file string, data []byte) (*UsersFile, error) {
 // User returns what the file says of a user.
 func (f *UsersFile) User(name string) (User, bool) {
 	e, ok := f.users[name]
-	return User{Hash: e.hash, Verifier: e.scram, Groups: e.groups}, ok
+	return User{Hash: e.hash, Verifier: e.scram, Groups: e.groups, Clients: e.clients}, ok
 }
 
 // Set adds a user, or changes the line of one who is there.
@@ -56,7 +58,7 @@ func (f *UsersFile) Set(name string, u User) error {
 	if err := ValidUser(name); err != nil {
 		return err
 	}
-	e := userEntry{hash: u.Hash, scram: u.Verifier, groups: u.Groups}
+	e := userEntry{hash: u.Hash, scram: u.Verifier, groups: u.Groups, clients: u.Clients}
 	line, err := e.format(name)
 	if err != nil {
 		return fmt.Errorf("user %q: %w", name, err)
@@ -85,6 +87,13 @@ func (e *userEntry) format(name string) (string, error) {
 	}
 	if len(e.groups) > 0 {
 		line += ":" + groupsField + strings.Join(e.groups, ",")
+	}
+	if len(e.clients) > 0 {
+		list := strings.Join(e.clients, ",")
+		if _, err := ParseClientIDs(list); err != nil {
+			return "", err
+		}
+		line += ":" + clientsField + list
 	}
 	if e.scram != "" {
 		if _, err := ParseVerifier(e.scram); err != nil {

@@ -16,12 +16,13 @@ import (
 //
 //	name:hash
 //	name:hash:groups=operators,sensors
-//	name:hash:groups=operators:scram=SCRAM-SHA-256$4096:salt$StoredKey:ServerKey
+//	name:hash:clients=sensor-7,gateway-*
+//	name:hash:groups=operators:clients=console-*:scram=SCRAM-SHA-256$4096:salt$StoredKey:ServerKey
 //
 // The hash is one of [ParseHash]. A file of mosquitto_passwd is one as it is, and
 // mosquitto reads this one if it knows the hashes: it looks at nothing behind them.
-// groups and scram may be left out; scram is the last, because its verifier has
-// colons. Blanks around name and hash do not count; a name has no colon, no control
+// groups, clients (see [ParseClientIDs]) and scram may be left out and stand in this
+// order; scram is the last, because its verifier has colons. Blanks around name and hash do not count; a name has no colon, no control
 // characters and does not begin with #. Empty lines and lines that begin with # are
 // skipped.
 type UserList struct {
@@ -35,6 +36,7 @@ type UserList struct {
 type userEntry struct {
 	hash, scram string
 	groups      []string
+	clients     ClientIDs
 	line        int
 }
 
@@ -141,6 +143,13 @@ func (b *userBuilder) entry(s string) (e userEntry, err error) {
 			return e, err
 		}
 	}
+	if strings.HasPrefix(s, clientsField) {
+		var list string
+		list, s, more = strings.Cut(s[len(clientsField):], ":")
+		if e.clients, err = ParseClientIDs(list); err != nil {
+			return e, err
+		}
+	}
 	if verifier, ok := strings.CutPrefix(s, scramField); ok {
 		e.scram = trimBlanks(verifier)
 		v, err := ParseVerifier(e.scram)
@@ -151,14 +160,15 @@ func (b *userBuilder) entry(s string) (e userEntry, err error) {
 		return e, nil
 	}
 	if more {
-		return e, errors.New("behind the hash, only groups=… and then scram=… may stand")
+		return e, errors.New("behind the hash, only groups=…, clients=… and scram=… may stand, in this order")
 	}
 	return e, nil
 }
 
 const (
-	groupsField = "groups="
-	scramField  = "scram="
+	groupsField  = "groups="
+	clientsField = "clients="
+	scramField   = "scram="
 )
 
 func (b *userBuilder) groupsOf(list string) ([]string, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/skeinmq/skein/auth"
@@ -20,6 +21,7 @@ type access struct {
 	users   *auth.Users // nil where nobody asks it, as the next two
 	jwt     *auth.JWT
 	http    *auth.HTTP
+	lookup  *auth.LookupUsers
 	rules   *auth.Rules
 	service *auth.HTTPACL // nil is none
 	banned  []auth.Ban    // of the file; they hold once they are put into bans
@@ -29,6 +31,7 @@ type access struct {
 type lasting struct {
 	bans     *auth.Bans
 	counters *auth.Counters
+	retired  *retired
 	backoff  *auth.Backoff
 	pool     *auth.Pool
 
@@ -39,7 +42,7 @@ type lasting struct {
 // next is the lasting part for a configuration.
 func (l lasting) next(a *config.Auth) lasting {
 	if l.bans == nil {
-		l.bans, l.counters = auth.NewBans(), &auth.Counters{}
+		l.bans, l.counters, l.retired = auth.NewBans(), &auth.Counters{}, newRetired()
 	}
 	if l.backoff == nil || l.backoffSet != a.Backoff {
 		steps := func(s config.BackoffSteps) auth.Steps {
@@ -55,6 +58,32 @@ func (l lasting) next(a *config.Auth) lasting {
 	return l
 }
 
+// retired are the accesses that a reload has replaced while logins asked them.
+type retired struct {
+	wg   sync.WaitGroup
+	over chan struct{}
+}
+
+func newRetired() *retired { return &retired{over: make(chan struct{})} }
+
+// add closes one when nobody asks it any more. Its goroutine ends with the last login
+// that does, which has its own deadline, or with end.
+func (r *retired) add(idle <-chan struct{}, closeIt func()) {
+	r.wg.Go(func() {
+		select {
+		case <-idle:
+		case <-r.over:
+		}
+		closeIt()
+	})
+}
+
+// end closes all.
+func (r *retired) end() {
+	close(r.over)
+	r.wg.Wait()
+}
+
 // newAccess reads all files and begins to fetch keys; close must follow. The listeners
 // of cfg are those in force. old is nil at the start. The error is a *config.Problems.
 func newAccess(cfg *config.Config, old *access, log *slog.Logger) (*access, error) {
@@ -64,13 +93,14 @@ func newAccess(cfg *config.Config, old *access, log *slog.Logger) (*access, erro
 	}
 	b.out.lasting = b.out.next(&cfg.Auth)
 	sources := b.sources()
+	b.checkRedis()
 	b.rules()
 	b.bans()
 	if len(b.problems) == 0 {
 		var err error
 		b.out.checker, err = auth.NewChecker(auth.CheckerConfig{
 			Listeners: policies(cfg), Default: auth.Policy{Sources: []string{}}, Sources: sources,
-			Bans: b.out.bans, Backoff: b.out.backoff, Counters: b.out.counters, Now: time.Now,
+			Bans: b.out.bans, Backoff: b.out.backoff, Counters: b.out.counters, Now: time.Now, Binding: auth.Binding(cfg.Auth.ClientID),
 		})
 		b.failed("auth.sources", err)
 	}
@@ -106,6 +136,9 @@ func (a *access) close() {
 	}
 	if a.http != nil {
 		_ = a.http.Close() // returns nil
+	}
+	if a.lookup != nil {
+		_ = a.lookup.Close() // nobody asks it any more
 	}
 	if a.service != nil {
 		_ = a.service.Close() // returns nil
@@ -173,6 +206,9 @@ func (b *accessBuilder) sources() []auth.Source {
 		case config.SourceHTTP:
 			b.out.http, err = auth.NewHTTP(httpConfig(config.SourceHTTP, &a.HTTP, b.log))
 			add(b.out.http, "auth.http", err)
+		case config.SourceRedis:
+			b.out.lookup, err = b.redisUsers()
+			add(b.out.lookup, "auth.redis", err)
 		default: // config.Check refuses it
 			b.failed("auth.sources", fmt.Errorf("there is no source of identity named %q", name))
 		}
@@ -186,11 +222,22 @@ func (b *accessBuilder) usersFile() (*auth.Users, error) {
 		return nil, err
 	}
 	return auth.NewUsers(auth.UsersConfig{
-		Name: config.SourceUsersFile, List: list,
-		Passwords: auth.NewPasswords(auth.PasswordsConfig{
-			Pool: b.out.pool, Counters: b.out.counters, Now: time.Now, TTL: b.cfg.Auth.CacheTTL.Std(),
-		}),
+		Name: config.SourceUsersFile, List: list, Passwords: b.passwords(), Secret: b.scramSecret(),
 	}), nil
+}
+
+func (b *accessBuilder) passwords() *auth.Passwords {
+	return auth.NewPasswords(auth.PasswordsConfig{
+		Pool: b.out.pool, Counters: b.out.counters, Now: time.Now, TTL: b.cfg.Auth.CacheTTL.Std(),
+	})
+}
+
+// scramSecret is what unknown users are made up with; nil leaves it to the source.
+func (b *accessBuilder) scramSecret() []byte {
+	if s := b.cfg.Auth.ScramSecret; s != "" {
+		return []byte(s.Reveal())
+	}
+	return nil
 }
 
 func (b *accessBuilder) rules() {

@@ -77,16 +77,17 @@ func reloaded(l config.Listener, next []config.Listener) config.Listener {
 func (n *Node) swapAccess(next *access) {
 	old := n.access
 	n.access = next
-	n.auth.Swap(next.access())
+	idle := n.auth.Swap(next.access())
 	judge := func(h *hooks.Client) (byte, string) { return n.auth.Review(old.checker, h) }
 	if n.ownAuth {
 		judge = func(*hooks.Client) (byte, string) { return hooks.CodeSuccess, "" }
 	}
 	n.router.Review(judge, n.cfg.Auth.OnReload == config.ReloadDisconnects)
-	old.close()
+	next.retired.add(idle, old.close)
 }
 
 func (n *Node) closeAccess(context.Context) error {
+	n.access.retired.end()
 	n.access.close()
 	return nil
 }

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/skeinmq/skein/auth"
@@ -17,9 +18,39 @@ type Access struct {
 // Auth is the [Authenticator] and [Authorizer] of package auth. What it decides by is
 // swapped whole, while it is asked.
 type Auth struct {
-	access     atomic.Pointer[Access]
+	access     atomic.Pointer[inUse]
 	generation atomic.Uint64
 }
+
+// inUse is an Access with those who decide by it at this moment, so that what it asks
+// is not closed under them.
+type inUse struct {
+	Access
+	users   atomic.Int64
+	retired atomic.Bool
+	once    sync.Once
+	idle    chan struct{} // closed when it is retired and nobody uses it
+}
+
+// take is the Access of now; release must follow.
+func (x *Auth) take() *inUse {
+	for {
+		u := x.access.Load()
+		u.users.Add(1)
+		if x.access.Load() == u { // else its end may have been waited for already
+			return u
+		}
+		u.release()
+	}
+}
+
+func (u *inUse) release() {
+	if u.users.Add(-1) == 0 && u.retired.Load() {
+		u.end()
+	}
+}
+
+func (u *inUse) end() { u.once.Do(func() { close(u.idle) }) }
 
 // NewAuth makes an Auth that decides by a.
 func NewAuth(a Access) *Auth {
@@ -28,18 +59,25 @@ func NewAuth(a Access) *Auth {
 	return x
 }
 
-func (x *Auth) put(a Access) {
+// put answers what was there before, nil at first.
+func (x *Auth) put(a Access) *inUse {
 	if a.Rules == nil {
 		a.Rules = &auth.Rules{}
 	}
-	x.access.Store(&a)
+	return x.access.Swap(&inUse{Access: a, idle: make(chan struct{})})
 }
 
 // Swap makes an Auth decide by a from now on, and makes others forget what they know of
-// its decisions. Exchanges under way end with what they began with.
-func (x *Auth) Swap(a Access) {
-	x.put(a)
+// its decisions. Exchanges under way end with what they began with, and questions get
+// their answers: the channel is closed when nobody asks what was there before.
+func (x *Auth) Swap(a Access) <-chan struct{} {
+	old := x.put(a)
 	x.generation.Add(1) // after it: who sees the new generation asks the new rules
+	old.retired.Store(true)
+	if old.users.Load() == 0 {
+		old.end()
+	}
+	return old.idle
 }
 
 // Review says whether a connection would be let in now that came in when old decided,
@@ -56,7 +94,9 @@ func (x *Auth) Review(old *auth.Checker, h *Client) (code byte, why string) {
 
 // Begin implements Authenticator.
 func (x *Auth) Begin(ctx context.Context, q Connect) Step {
-	k := x.access.Load().Checker
+	u := x.take()
+	defer u.release()
+	k := u.Checker
 	c := auth.Credentials{
 		ClientID: q.Client.id, User: q.User, HasUser: q.HasUser, Password: q.Password, HasPassword: q.HasPassword,
 		TLS: q.TLS, Remote: q.Client.address(), Listener: q.Client.listener,

@@ -26,6 +26,10 @@ func (x *Auth) Generation() uint64 { return x.generation.Load() }
 // what it was allowed before unless a rule denies it now.
 func (x *Auth) Authorize(c *Client, q Request) Decision {
 	a := x.access.Load()
+	if a.Service != nil {
+		a = x.take()
+		defer a.release()
+	}
 	id := c.identity.Load()
 	grant, _ := id.Rules.(*auth.Grant)
 	own := grant != nil && grant.Rules != nil

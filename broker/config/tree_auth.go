@@ -20,6 +20,8 @@ type Auth struct {
 	Backoff     Backoff     `koanf:"backoff"`
 	Pool        Pool        `koanf:"pool"`
 	CacheTTL    Duration    `koanf:"cache_ttl" max:"24h"` // 0 is not at all
+	ClientID    string      `koanf:"client_id" oneof:"any|user|prefix"`
+	ScramSecret Secret      `koanf:"scram_secret"`
 	OnReload    OnReload    `koanf:"on_reload" oneof:"disconnect|subscriptions"`
 }
 
@@ -206,6 +208,7 @@ func defaultAuth() Auth {
 			Entries: 1 << 16,
 		},
 		CacheTTL: 10 * minute,
+		ClientID: "any",
 		OnReload: ReloadDisconnects,
 	}
 }
