@@ -15,7 +15,7 @@ type cluster struct {
 	*routes
 	*mail
 
-	in     Inbox
+	in     Receiver
 	tenure tenure
 }
 
@@ -42,7 +42,11 @@ func (c *cluster) open(ctx context.Context, box message.MailboxID) error {
 }
 
 // start loads all routes and follows their changes, which the lease has to precede.
-func (c *cluster) start(ctx context.Context, in Inbox) error {
+func (c *cluster) start(ctx context.Context, in interface {
+	Receiver
+	Follower
+},
+) error {
 	c.in = in
 	c.spawn(c.newEar(c.link.keys.signals(), c.leases.term/renewals, c.figures.Deaf.Inc, c.signal).run)
 	c.spawn(func(ctx context.Context) { c.follow(ctx, in) })

@@ -117,16 +117,20 @@ func (l *leases) ask(ctx context.Context, own *lease) (end message.Position, ok 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return own.end, r.deadline != 0 && r.generation == own.generation, nil
+	return own.end, r.deadline > ended && r.generation == own.generation, nil
 }
 
 // row is a lease as it stands in Redis.
 type row struct {
 	owner             string
 	epoch, generation uint64
-	deadline          int64 // ms, 0 is ended
+	deadline          int64 // ms; up to ended nobody waits for it any more
 	own               bool  // the process's own mailbox, not one that it adopted
 }
+
+// ended is the deadline of a lease that somebody did not wait for any more; 0 is that of
+// one that was given free.
+const ended = 1
 
 func parseRow(s string) (row, bool) {
 	f := strings.Split(s, " ")

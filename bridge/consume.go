@@ -156,7 +156,7 @@ func (c *consumer) run() {
 func (c *consumer) once() error {
 	ctx, cancel := context.WithTimeout(c.ctx, blockFor+readTimeout)
 	defer cancel()
-	read, err := c.m.client.XRead(ctx, &goredis.XReadArgs{
+	read, err := c.m.reader.XRead(ctx, &goredis.XReadArgs{
 		Streams: []string{c.inbox(), c.read}, Count: readCount, Block: blockFor,
 	}).Result()
 	if errors.Is(err, goredis.Nil) {

@@ -24,8 +24,8 @@ type table struct {
 	reloads atomic.Uint64 // for metrics
 }
 
-// blockFor is how long a read of a stream waits for an entry. It bounds how long Close
-// takes, as a blocked read cannot be ended otherwise.
+// blockFor is how long a read of a stream waits for an entry. It bounds how long a mailbox
+// that was lost is read, as nothing but its end ends a blocked read.
 const blockFor = time.Second
 
 // errBehind says that entries are missing between the applied ones and those there are.
@@ -91,7 +91,7 @@ func (f *follower) once(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, blockFor+readTimeout)
 	defer cancel()
-	read, err := f.client.XRead(ctx, &goredis.XReadArgs{
+	read, err := f.reader.XRead(ctx, &goredis.XReadArgs{
 		Streams: []string{f.keys.routes(), entryID(f.table.at)}, Count: followCount, Block: blockFor,
 	}).Result()
 	if errors.Is(err, goredis.Nil) {

@@ -12,7 +12,7 @@ import (
 //
 //	{r}        what all instances share
 //	  {r}:meta      hash    format, identity, position of the last route change ("pos")
-//	  {r}:leases    hash    mailbox → "owner epoch generation deadline kind", deadline in ms of Redis' clock, 0 is ended;
+//	  {r}:leases    hash    mailbox → "owner epoch generation deadline kind", deadline in ms of Redis' clock, 0 is given free, 1 is ended;
 //	                        kind is p for a process's own mailbox, a for one it adopted
 //	  {r}:reports   hash    mailbox → position that its process has applied
 //	  {r}:formats   hash    mailbox → newest format that its process reads

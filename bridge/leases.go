@@ -75,6 +75,7 @@ type leases struct {
 	asking   []asking
 	checking bool
 	taker    bool // leases of others are taken
+	left     bool // all were given free, and stay so
 
 	offset atomic.Int64 // Redis' clock less the own, nanoseconds
 }
@@ -260,11 +261,12 @@ func (l *leases) take(yes bool) {
 	}
 }
 
-// release gives all leases to whoever wants them.
+// release gives all leases to whoever wants them. They are not renewed any more.
 func (l *leases) release(ctx context.Context) error {
 	l.take(false)
 	args := []any{l.publish(), l.owner}
 	l.mu.Lock()
+	l.left = true
 	for _, h := range l.heldsLocked() {
 		args = append(args, string(h.box), h.epoch)
 	}

@@ -16,7 +16,9 @@ import (
 
 // link is the way to Redis of one process, and the life of all goroutines that use it.
 type link struct {
-	client    goredis.UniversalClient
+	client goredis.UniversalClient
+	// reader is for reads that block: it is closed first, which ends them.
+	reader    goredis.UniversalClient
 	clustered bool
 	replicas  int
 	keys      keys
@@ -36,8 +38,15 @@ type link struct {
 // bridge outlives the call that opened it.
 func newLink(ctx context.Context, o *Options) *link {
 	l := &link{client: o.Client, clustered: o.Clustered, replicas: o.MinReplicas, keys: keys{o.Prefix}, log: o.Log}
+	l.reader = o.Client
+	if c, ok := o.Client.(*redis.Client); ok {
+		if fork, err := c.Fork(); err == nil {
+			l.reader = fork
+		}
+	}
 	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
 	l.out.log = o.Log
+	l.out.ctx = l.ctx
 	l.out.back = make(chan struct{})
 	l.out.complained = make(map[string]time.Time)
 	return l
@@ -61,6 +70,9 @@ func (l *link) close() {
 	l.closed = true
 	l.mu.Unlock()
 	l.stop()
+	if l.reader != l.client {
+		_ = l.reader.Close() // ends the reads
+	}
 	l.wg.Wait()
 }
 
@@ -182,6 +194,7 @@ func isOutage(err error) bool { return errors.Is(err, errReplicas) || redis.IsUn
 
 // outage is what everybody knows about whether Redis can be used.
 type outage struct {
+	ctx  context.Context // that of the bridge
 	log  *slog.Logger
 	down atomic.Bool
 
@@ -197,6 +210,9 @@ type outage struct {
 const tellEvery = time.Minute
 
 func (o *outage) failed(what string, err error) {
+	if o.ctx.Err() != nil {
+		return // the bridge is closed, and with it the connections
+	}
 	o.errs.Add(1)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -239,6 +255,9 @@ func (o *outage) pause(ctx context.Context, n int) error {
 
 // complain logs an error that may come often, each message once a minute.
 func (o *outage) complain(what string, err error) {
+	if o.ctx.Err() != nil {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()

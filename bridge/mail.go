@@ -280,24 +280,24 @@ type round struct {
 	read func(context.Context) (message.Position, error)
 
 	mu      sync.Mutex
-	asked   []chan<- result
+	asked   []chan<- endOf
 	running bool
 }
 
-type result struct {
+type endOf struct {
 	at  message.Position
 	err error
 }
 
 func (r *round) ask(ctx context.Context, l *link) (message.Position, error) {
-	ch := make(chan result, 1) // takes the only answer, also when nobody waits any more
+	ch := make(chan endOf, 1) // takes the only answer, also when nobody waits any more
 	r.mu.Lock()
 	r.asked = append(r.asked, ch)
 	start := !r.running
 	r.running = true
 	r.mu.Unlock()
 	if start && !l.spawn(r.run) {
-		r.take(result{err: store.ErrClosed})
+		r.take(endOf{err: store.ErrClosed})
 	}
 	select {
 	case got := <-ch:
@@ -319,12 +319,12 @@ func (r *round) run(ctx context.Context) {
 		}
 		at, err := r.read(ctx)
 		for _, ch := range asked {
-			ch <- result{at, err}
+			ch <- endOf{at, err}
 		}
 	}
 }
 
-func (r *round) take(got result) {
+func (r *round) take(got endOf) {
 	r.mu.Lock()
 	asked := r.asked
 	r.asked, r.running = nil, false

@@ -61,9 +61,10 @@ func (l *leases) renew(ctx context.Context) error {
 		l.careful = now.Add(l.care())
 	}
 	l.contact = before
+	left := l.left
 	l.mu.Unlock()
 	for i, h := range held {
-		if i < len(a.states) && a.states[i] <= 0 {
+		if i < len(a.states) && a.states[i] <= 0 && !left {
 			l.mend(ctx, h, a.states[i])
 		}
 	}

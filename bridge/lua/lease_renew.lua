@@ -2,12 +2,13 @@
 -- KEYS leases
 -- ARGV owner, lease (ms), then for each own row: box, epoch, generation
 -- Answers {Redis' clock in ms, {for each own row: 1 extended, 0 run out, -1 another's},
--- {boxes of others that have run out}, {boxes whose row cannot be read}}.
+-- {boxes that have run out and are no own ones}, {boxes whose row cannot be read}}.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function parse(row) return string.match(row, '^(%S+) (%d+) (%d+) (%d+) ([pa])$') end
-local states = {}
+local states, own = {}, {}
 for i = 3, #ARGV, 3 do
+  own[ARGV[i]] = true
   local row = redis.call('HGET', KEYS[1], ARGV[i])
   local state = -1
   if row then
@@ -29,7 +30,7 @@ for i = 1, #all, 2 do
   local owner, _, _, deadline = parse(all[i + 1])
   if not owner then
     bad[#bad + 1] = all[i]
-  elseif owner ~= ARGV[1] and tonumber(deadline) <= now then
+  elseif not own[all[i]] and tonumber(deadline) <= now then
     out[#out + 1] = all[i]
   end
 end

@@ -15,3 +15,7 @@ func (s *Script) Load(ctx context.Context, c goredis.Scripter) error {
 	}
 	return nil
 }
+
+// Fork is a client like this one with connections of its own. Closing it ends reads that
+// wait for something: no context does, as go-redis looks at deadlines only.
+func (c *Client) Fork() (*Client, error) { return New(c.set.opt) }

@@ -1,0 +1,351 @@
+package bridge
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/testing/server"
+)
+
+// What is appended comes, once and in order, and leaves the inbox when it is done.
+func TestMessagesComeInOrder(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	const count = 5000
+	var told tally
+	for i := range count {
+		a.Append(b.box, bundle("t", strconv.Itoa(i)), &told)
+	}
+	server.Poll(t, 0, func() bool { return told.good.Load() == count })
+	server.Poll(t, 0, func() bool { return b.count() == count })
+	inOrder(t, b.came, count)
+	server.Poll(t, 0, func() bool { return length(t, b, b.box) == 0 })
+	if n := a.figures.Batch.Snapshot().Count; n >= count/2 {
+		t.Errorf("%d batches for %d messages", n, count)
+	}
+	if a.mail.bytes.Load() != 0 {
+		t.Errorf("%d bytes are said to wait", a.mail.bytes.Load())
+	}
+}
+
+// length is how many entries an inbox has.
+func length(t testing.TB, n *mailNode, box message.MailboxID) int64 {
+	t.Helper()
+	l, err := n.link.client.XLen(t.Context(), n.link.keys.box(box, boxInbox)).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// An answer that is cut off leaves open whether the batch is in the inbox: it is sent
+// again until that is known, and is there once.
+func TestAppendIsOnceWhateverBecomesOfAnswers(t *testing.T) {
+	r := server.StartRedis(t)
+	p := newProxy(t, r.Addr)
+	a, b := joined(t, p.addr), joined(t, r.Addr)
+	var told tally
+	const count = 3000
+	for i := range count {
+		if i%60 == 0 {
+			p.cut.Store(1)
+			server.Poll(t, 0, func() bool { return p.cut.Load() == 0 || told.good.Load() == int64(i) })
+		}
+		a.Append(b.box, bundle("t", strconv.Itoa(i)), &told)
+		if i%60 == 30 {
+			server.Poll(t, 0, func() bool { return told.good.Load() == int64(i+1) })
+		}
+	}
+	server.Poll(t, 0, func() bool { return told.good.Load() == count })
+	server.Poll(t, 0, func() bool { return b.count() >= count })
+	inOrder(t, b.came, count)
+	if a.link.out.errs.Load() == 0 {
+		t.Error("nothing was cut off")
+	}
+}
+
+// An entry is trimmed when it and all before it are done, and not before.
+func TestTrimOnlyWhatIsDone(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	b.held = true
+	for i := range 3 {
+		o := newOutcome()
+		a.Append(b.box, bundle("t", strconv.Itoa(i)), o)
+		if err := o.wait(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Poll(t, 0, func() bool { return b.count() == 3 })
+	end, err := b.boxEnd(t.Context(), b.box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.CaughtUp(within(t)); err != nil {
+		t.Error("what was handed over counts as caught up:", err)
+	}
+	b.dones[1].Committed(nil)
+	b.dones[2].Committed(nil)
+	c := b.consumer(b.box)
+	if err := c.trim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := length(t, b, b.box); n != 3 {
+		t.Errorf("%d entries are left while the first is not done", n)
+	}
+	b.dones[0].Committed(nil)
+	if err := b.consumed(within(t), b.box, end); err != nil {
+		t.Fatal(err)
+	}
+	server.Poll(t, 0, func() bool { return length(t, b, b.box) == 0 })
+}
+
+// A bundle whose effects were refused stays in the inbox.
+func TestWhatIsRefusedStays(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	b.held = true
+	for i := range 2 {
+		o := newOutcome()
+		a.Append(b.box, bundle("t", strconv.Itoa(i)), o)
+		if err := o.wait(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Poll(t, 0, func() bool { return b.count() == 2 })
+	b.dones[0].Committed(errors.New("refused"))
+	b.dones[1].Committed(nil)
+	if err := b.consumer(b.box).trim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := length(t, b, b.box); n != 2 {
+		t.Errorf("%d entries are left", n)
+	}
+	if b.figures.Held.Load() != 1 {
+		t.Error("it is not counted")
+	}
+}
+
+// Who has a mailbox no longer trims nothing there.
+func TestStaleTrimIsRefused(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	b.held = true
+	o := newOutcome()
+	a.Append(b.box, bundle("t", "0"), o)
+	if err := o.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	server.Poll(t, 0, func() bool { return b.count() == 1 })
+	c := b.consumer(b.box)
+	if err := b.link.client.HSet(t.Context(), b.link.keys.box(b.box, boxMeta), "epoch", 2).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.dones[0].Committed(nil)
+	if err := c.trim(t.Context()); !errors.Is(err, errBoxLost) {
+		t.Error(err)
+	}
+	if n := length(t, b, b.box); n != 1 {
+		t.Errorf("%d entries are left", n)
+	}
+}
+
+// QoS 0, answers and control arrive; nothing of QoS 0 is in a stream.
+func TestChannels(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	server.Poll(t, 0, func() bool { // until b listens
+		a.reply(b.box, []byte("answer"))
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.Contains(b.answers, "answer")
+	})
+	want := numbered(0, 1000)
+	for _, s := range want {
+		a.mail.Loose(b.box, bundle("t", s))
+	}
+	server.Poll(t, 0, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.Equal(b.loose, want)
+	})
+	o := newOutcome()
+	a.send(b.box, []byte("control"), o)
+	if err := o.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	server.Poll(t, 0, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return slices.Equal(b.control, []string{"control"})
+	})
+	a.mail.Loose("nobody", bundle("t", "x", "y"))
+	server.Poll(t, 0, func() bool { return a.figures.Lost.Load() == 2 })
+}
+
+// A subscription that hears nothing while its connection stands is made again.
+func TestDeafSubscription(t *testing.T) {
+	r := server.StartRedis(t)
+	p := newProxy(t, r.Addr)
+	a, b := joined(t, r.Addr), joined(t, p.addr)
+	heard := func() bool {
+		a.mail.Loose(b.box, bundle("t", "x"))
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.loose) > 0
+	}
+	server.Poll(t, 0, heard)
+	p.deafen()
+	server.Poll(t, 0, func() bool { return b.figures.Deaf.Load() > 0 })
+	b.mu.Lock()
+	b.loose = nil
+	b.mu.Unlock()
+	server.Poll(t, 0, heard)
+}
+
+// An entry that cannot be read is kept aside, and what follows it is delivered.
+func TestDamagedEntries(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	inbox, meta := b.link.keys.box(b.box, boxInbox), b.link.keys.box(b.box, boxMeta)
+	good := bundle("t", "0")
+	p := new(parcel)
+	p.begin("s", 1)
+	p.bundle(good)
+	newer := append([]byte{parcelVersion + 1}, p.buf[1:]...)
+	cut := p.buf[:len(p.buf)-1]
+	future := new(parcel)
+	future.begin("s", 1)
+	future.bundle(&message.Bundle{Topic: "t", Matched: 1 << 60, Items: good.Items})
+	bad := []string{"", "nonsense", string(newer), string(cut), string(future.buf)}
+	for _, data := range bad {
+		at, err := a.link.client.HIncrBy(t.Context(), meta, "pos", 1).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.link.client.XAdd(t.Context(), &goredis.XAddArgs{Stream: inbox, ID: entryID(message.Position(at)), Values: []string{"b", data}}).Err()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told tally
+	a.Append(b.box, good, &told)
+	server.Poll(t, 0, func() bool { return b.count() == 1 })
+	inOrder(t, b.came, 1)
+	server.Poll(t, 0, func() bool { return length(t, b, b.box) == 0 })
+	kept, err := b.link.client.XRange(t.Context(), b.link.keys.box(b.box, boxBad), "-", "+").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, x := range kept {
+		s, _ := x.Values["b"].(string)
+		got = append(got, s)
+	}
+	if !slices.Equal(got, bad) {
+		t.Errorf("%q are kept aside, want %q", got, bad)
+	}
+}
+
+// Scripts that the server has forgotten are sent again.
+func TestScriptsFlushed(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	var told tally
+	for i := range 200 {
+		if i%20 == 0 {
+			if err := a.link.client.ScriptFlush(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.Append(b.box, bundle("t", strconv.Itoa(i)), &told)
+		if i%7 == 0 {
+			server.Poll(t, 0, func() bool { return told.good.Load() == int64(i+1) })
+		}
+	}
+	server.Poll(t, 0, func() bool { return b.count() == 200 })
+	inOrder(t, b.came, 200)
+}
+
+// Redis is killed and started again: what waits is delivered then, once and in order.
+func TestRedisIsStartedAgain(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	var told tally
+	next := 0
+	send := func(n int) {
+		for range n {
+			a.Append(b.box, bundle("t", strconv.Itoa(next)), &told)
+			next++
+		}
+	}
+	send(500)
+	r.Kill()
+	send(500)
+	confirm := newOutcome()
+	a.Confirm(a.routes.applied.now(), confirm)
+	join := newOutcome()
+	b.Join(b.box, []string{"x/#"}, join)
+	server.Poll(t, 0, func() bool { return a.link.out.down.Load() && b.link.out.down.Load() })
+	if confirm.told() || join.told() {
+		t.Error("something is answered without Redis")
+	}
+	r.Restart()
+	send(500)
+	server.Poll(t, 0, func() bool { return told.good.Load() == int64(next) })
+	server.Poll(t, 0, func() bool { return b.count() >= next })
+	inOrder(t, b.came, next)
+	if err := confirm.wait(t); err != nil {
+		t.Error("confirm:", err)
+	}
+	if err := join.wait(t); err != nil {
+		t.Error("join:", err)
+	}
+	if !a.hasKey(b.box, "x/#") {
+		t.Error("the route is not there although its barrier has passed")
+	}
+	if len(a.losses)+len(b.losses)+len(a.adoptions)+len(b.adoptions) > 0 {
+		t.Error("a mailbox changed hands although both processes were back")
+	}
+}
+
+// Nothing goes to a mailbox that does not exist, and its key is not made again.
+func TestAppendToNoMailbox(t *testing.T) {
+	r := server.StartRedis(t)
+	a := joined(t, r.Addr)
+	o := newOutcome()
+	a.Append("nowhere", bundle("t", "0"), o)
+	if err := o.wait(t); !errors.Is(err, errBoxGone) {
+		t.Error(err)
+	}
+	if n, err := a.link.client.Exists(t.Context(), a.link.keys.box("nowhere", boxInbox)).Result(); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+}
+
+// A mailbox is deleted when it is empty, with all it had.
+func TestAbolish(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	o := newOutcome()
+	a.Append(b.box, bundle("t", "0"), o)
+	if err := o.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.abolish(within(t), b.box); err != nil {
+		t.Fatal(err)
+	}
+	inOrder(t, b.came, 1)
+	all, err := a.link.client.Keys(t.Context(), "*"+string(b.box)+"*").Result()
+	if err != nil || len(all) > 0 {
+		t.Error(all, err)
+	}
+	if ok, err := a.link.client.HExists(t.Context(), a.link.keys.leases(), string(b.box)).Result(); ok || err != nil {
+		t.Error("the lease is still there", err)
+	}
+}
