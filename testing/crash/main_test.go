@@ -3,13 +3,9 @@
 //
 //	make crash CRASH=200 SEED=1
 //
-// The node is a process of its own, the test binary. The clients record what they do
-// and see into a History; Check, a function of it alone, finds what breaks a promise:
-// lost, doubled, reordered, wrong retained, a will too few or too many. That it would
-// find it is shown by histories with each fault, and by a node that acknowledges
-// before it has stored.
-//
-// Goroutines: each client is one, started by load.run and stopped by its context.
+// The node is a process of its own, the test binary. The clients and the judge are those
+// of package witness. That they would find what is wrong is shown there, and here by a
+// node that acknowledges before it has stored.
 package crash
 
 import (

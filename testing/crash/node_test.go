@@ -16,6 +16,7 @@ import (
 	"github.com/skeinmq/skein/broker"
 	"github.com/skeinmq/skein/broker/config"
 	"github.com/skeinmq/skein/testing/harness"
+	"github.com/skeinmq/skein/testing/witness"
 )
 
 // dataEnv makes the test binary a node on that directory, brokenEnv one that
@@ -119,13 +120,13 @@ func (n *node) address() (string, error) {
 }
 
 // kill ends the life. A node that ended by itself before is a failure.
-func (n *node) kill(t testing.TB, rec *recorder) {
+func (n *node) kill(t testing.TB, rec *witness.Recorder) {
 	t.Helper()
 	if !n.proc.Running() {
 		t.Errorf("the node ended by itself:\n%s", n.proc.Output())
 	}
 	n.set("")
-	rec.changes("", false)
+	rec.Changes("", false)
 	n.proc.Kill()
 	if out := n.proc.Output(); !n.broken && (strings.Contains(out, "level=ERROR") || strings.Contains(out, "DATA RACE") || strings.Contains(out, "panic:")) {
 		t.Errorf("the node said:\n%s", out)

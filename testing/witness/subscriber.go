@@ -1,4 +1,4 @@
-package crash
+package witness
 
 import (
 	"context"
@@ -6,13 +6,13 @@ import (
 	"math/rand/v2"
 	"time"
 
-	. "github.com/skeinmq/skein/testing/harness"
+	"github.com/skeinmq/skein/testing/harness"
 )
 
 // subscriber has a persistent session and comes and goes, with and without a
 // DISCONNECT, with what it read acknowledged or not.
 type subscriber struct {
-	*load
+	*Load
 	id      string
 	version byte
 	qos     byte
@@ -27,36 +27,29 @@ type subscriber struct {
 	got        map[int]string // QoS 2: what was read under an identifier, until its PUBREL
 }
 
-// Times of a subscriber: the longest connection, and the longest absence.
-const (
-	maxOnline  = 600 * time.Millisecond
-	maxOffline = 150 * time.Millisecond
-)
-
 // run comes and goes until the load ends, and stays from then on.
 func (s *subscriber) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if s.once(ctx) != nil {
-
-			pause(ctx, retry)
-		} else if s.busy.Err() == nil {
-			pause(ctx, time.Duration(s.rng.Int64N(int64(maxOffline))))
+			Pause(ctx, retry)
+		} else if s.Busy.Err() == nil {
+			Pause(ctx, time.Duration(s.rng.Int64N(int64(s.Pace.Offline))))
 		}
 	}
 }
 
 // once is one connection.
 func (s *subscriber) once(ctx context.Context) error {
-	k, ack, err := dial(ctx, s.n, narrow(persistent(s.version, s.id), s.window))
+	k, ack, err := s.dial(ctx, narrow(persistent(s.version, s.id), s.window))
 	if err != nil {
 		return err
 	}
 	defer k.close()
-	s.rec.connected(Connected{Client: s.id, Known: s.known, Present: ack.present})
+	s.Rec.connected(Connected{Client: s.id, Known: s.known, Present: ack.present})
 	s.known = true
 	s.conn++
-	s.rec.changes(s.id, true)
-	defer s.rec.changes(s.id, false)
+	s.Rec.Changes(s.id, true)
+	defer s.Rec.Changes(s.id, false)
 	if !ack.present {
 		s.got = make(map[int]string)
 	}
@@ -71,19 +64,19 @@ func (s *subscriber) connection(ctx context.Context, k *link) error {
 			return err
 		}
 	}
-	end := time.Now().Add(time.Duration(s.rng.Int64N(int64(maxOnline))))
+	end := time.Now().Add(time.Duration(s.rng.Int64N(int64(s.Pace.Online))))
 	for ctx.Err() == nil {
-		stay := s.busy.Err() != nil
+		stay := s.Busy.Err() != nil
 		if !stay && time.Now().After(end) {
 			return s.leave(k)
 		}
 		until := end
 		if stay {
-			until = time.Now().Add(patience)
+			until = time.Now().Add(s.Pace.Patience)
 		}
 		p, err := k.read(until)
 		switch {
-		case TimedOut(err):
+		case harness.TimedOut(err):
 			return s.leave(k)
 		case err != nil:
 			return err
@@ -97,14 +90,14 @@ func (s *subscriber) connection(ctx context.Context, k *link) error {
 
 // leave ends a connection in one of three ways.
 func (s *subscriber) leave(k *link) error {
-	s.rec.changes(s.id, false)
+	s.Rec.Changes(s.id, false)
 	switch s.rng.IntN(3) {
 	case 0:
-		return k.write(Disconnect(0))
+		return k.write(harness.Disconnect(0))
 	case 1: // with some more messages read, and none of them acknowledged
 		for range s.rng.IntN(20) {
 			p, err := k.read(time.Now().Add(10 * time.Millisecond))
-			if err != nil || p.kind != PUBLISH {
+			if err != nil || p.kind != harness.PUBLISH {
 				return nil // its end was wanted
 			}
 			if err := s.take(k, &p, false); err != nil {
@@ -121,15 +114,15 @@ func (s *subscriber) subscribe(k *link) error {
 	if s.group != "" {
 		full = "$share/" + s.group + "/" + filter
 	}
-	if err := k.write(Subscribe(s.version, 1, nil, To(full, s.qos))); err != nil {
+	if err := k.write(harness.Subscribe(s.version, 1, nil, harness.To(full, s.qos))); err != nil {
 		return err
 	}
 	for {
-		p, err := k.read(time.Now().Add(patience))
+		p, err := k.read(time.Now().Add(s.Pace.Patience))
 		if err != nil {
 			return err
 		}
-		if p.kind != SUBACK {
+		if p.kind != harness.SUBACK {
 			if err := s.take(k, &p, true); err != nil {
 				return err
 			}
@@ -138,7 +131,7 @@ func (s *subscriber) subscribe(k *link) error {
 		if p.code != s.qos {
 			return fmt.Errorf("%w: SUBACK with %#02x", errAnswer, p.code)
 		}
-		s.rec.subscribed(Subscription{Client: s.id, Group: s.group, QoS: s.qos, Filter: filter})
+		s.Rec.subscribed(Subscription{Client: s.id, Group: s.group, QoS: s.qos, Filter: filter})
 		s.subscribed++
 		return nil
 	}
@@ -149,24 +142,24 @@ func (s *subscriber) subscribe(k *link) error {
 func (s *subscriber) take(k *link, p *packet, answer bool) error {
 	var reply []byte
 	switch p.kind {
-	case PUBLISH:
+	case harness.PUBLISH:
 		before, known := s.got[p.id]
 		if p.qos() < 2 || !known {
-			s.rec.arrived(s.id, s.conn, p.topic, p.payload)
+			s.Rec.arrived(s.id, s.conn, p.topic, p.payload)
 		} else if before != p.payload {
 			return fmt.Errorf("%w: id %d was given to message %d before message %d was released", errAnswer, p.id, number(p.payload), number(before))
 		}
 		switch p.qos() {
 		case 1:
-			reply = Ack(PUBACK, p.id, 0)
+			reply = harness.Ack(harness.PUBACK, p.id, 0)
 		case 2:
 			s.got[p.id] = p.payload
-			reply = Ack(PUBREC, p.id, 0)
+			reply = harness.Ack(harness.PUBREC, p.id, 0)
 		}
-	case PUBREL:
+	case harness.PUBREL:
 		delete(s.got, p.id)
-		reply = Ack(PUBCOMP, p.id, 0)
-	case PINGRESP:
+		reply = harness.Ack(harness.PUBCOMP, p.id, 0)
+	case harness.PINGRESP:
 	default:
 		return fmt.Errorf("%w: packet type %d", errAnswer, p.kind)
 	}
@@ -178,12 +171,12 @@ func (s *subscriber) take(k *link, p *packet, answer bool) error {
 
 // passing makes sessions one after the other, uses each for a while, and ends it or
 // leaves it behind.
-func (l *load) passing(ctx context.Context, name string, rng *rand.Rand) {
+func (l *Load) passing(ctx context.Context, name string, rng *rand.Rand) {
 	const kept = 2
 	left := 0
-	for n := 0; l.busy.Err() == nil && ctx.Err() == nil; n++ {
+	for n := 0; l.Busy.Err() == nil && ctx.Err() == nil; n++ {
 		s := &subscriber{
-			load: l, id: fmt.Sprintf("%s-%d", name, n), version: version(rng), qos: 1 + byte(rng.IntN(2)),
+			Load: l, id: fmt.Sprintf("%s-%d", name, n), version: version(rng), qos: 1 + byte(rng.IntN(2)),
 			filters: []string{"data/#", "retained/#"}, rng: rand.New(rand.NewPCG(rng.Uint64(), 0)),
 		}
 		for range 1 + rng.IntN(4) {
@@ -191,12 +184,12 @@ func (l *load) passing(ctx context.Context, name string, rng *rand.Rand) {
 			if err := s.once(ctx); err != nil && s.subscribed < len(s.filters) {
 				break
 			}
-			pause(ctx, time.Duration(rng.Int64N(int64(maxOffline))))
+			Pause(ctx, time.Duration(rng.Int64N(int64(l.Pace.Offline))))
 		}
 		if left < kept && s.subscribed == len(s.filters) && rng.IntN(4) == 0 {
 			left++
 			l.spawn(func() {
-				<-l.busy.Done() // ends before ctx does, or with it
+				<-l.Busy.Done() // ends before ctx does, or with it
 				s.run(ctx)
 			})
 			continue
@@ -207,13 +200,13 @@ func (l *load) passing(ctx context.Context, name string, rng *rand.Rand) {
 
 // end ends the session.
 func (s *subscriber) end(ctx context.Context) {
-	s.rec.ends(s.id)
+	s.Rec.ends(s.id)
 	for ctx.Err() == nil {
-		k, _, err := dial(ctx, s.n, Connect{Version: s.version, ID: s.id})
+		k, _, err := s.dial(ctx, harness.Connect{Version: s.version, ID: s.id})
 		if err == nil {
 			k.close()
 			return
 		}
-		pause(ctx, retry)
+		Pause(ctx, retry)
 	}
 }

@@ -1,4 +1,4 @@
-package crash
+package witness
 
 import (
 	"bufio"
@@ -10,11 +10,8 @@ import (
 	"net"
 	"time"
 
-	. "github.com/skeinmq/skein/testing/harness"
+	"github.com/skeinmq/skein/testing/harness"
 )
-
-// patience is how long a node that is up may leave a client without an answer.
-const patience = Deadline
 
 // packet is as much of a packet as the clients here look at.
 type packet struct {
@@ -31,25 +28,26 @@ func (p *packet) qos() byte { return p.flags >> 1 & 3 }
 // link is one connection. Every error is an end of it: the node may be killed at any
 // time.
 type link struct {
-	version byte
-	conn    net.Conn
-	r       *bufio.Reader
-	release func() bool // of the context that closes conn
+	version  byte
+	conn     net.Conn
+	r        *bufio.Reader
+	patience time.Duration
+	release  func() bool // of the context that closes conn
 }
 
 // dial connects and returns the CONNACK. The end of ctx closes the link.
-func dial(ctx context.Context, n *node, c Connect) (*link, packet, error) {
-	url, err := n.address()
+func (o *Load) dial(ctx context.Context, c harness.Connect) (*link, packet, error) {
+	url, err := o.Address()
 	if err != nil {
 		return nil, packet{}, err
 	}
-	conn, err := DialConn(url)
+	conn, err := harness.DialConn(url)
 	if err != nil {
 		return nil, packet{}, err
 	}
-	l := &link{version: c.Version, conn: conn, r: bufio.NewReader(conn)}
+	l := &link{version: c.Version, conn: conn, r: bufio.NewReader(conn), patience: o.Pace.Patience}
 	l.release = context.AfterFunc(ctx, func() { _ = conn.Close() }) // the connection is given up
-	p, err := l.ask(c.Bytes(), CONNACK)
+	p, err := l.ask(c.Bytes(), harness.CONNACK)
 	if err == nil && p.code != 0 {
 		err = fmt.Errorf("refused with %#02x", p.code)
 	}
@@ -75,7 +73,7 @@ func (l *link) ask(b []byte, kind byte) (packet, error) {
 	if err := l.write(b); err != nil {
 		return packet{}, err
 	}
-	p, err := l.read(time.Now().Add(patience))
+	p, err := l.read(time.Now().Add(l.patience))
 	if err == nil && p.kind != kind {
 		err = fmt.Errorf("packet type %d instead of %d", p.kind, kind)
 	}
@@ -99,7 +97,30 @@ func (l *link) read(until time.Time) (packet, error) {
 	if _, err := io.ReadFull(l.r, body); err != nil {
 		return packet{}, err
 	}
-	return l.decode(first, body)
+	p, err := l.decode(first, body)
+	if err == nil && p.kind == harness.DISCONNECT {
+		err = sentAway(body)
+	}
+	return p, err
+}
+
+// leaving are the codes with which a broker may end a connection of a client that did
+// nothing wrong.
+var leaving = map[byte]bool{
+	0x80: true, // what was asked could not be kept
+	0x88: true, // unavailable
+	0x8B: true, // shutting down
+	0x8E: true, // taken over: the own old connection still seemed to be there
+	0x9C: true, // use another server
+	0x9D: true, // moved
+}
+
+// sentAway is the end that a DISCONNECT of the broker is.
+func sentAway(body []byte) error {
+	if len(body) > 0 && leaving[body[0]] {
+		return fmt.Errorf("sent away with %#02x", body[0])
+	}
+	return fmt.Errorf("%w: DISCONNECT % x", errAnswer, body)
 }
 
 var errShort = errors.New("a packet ends early")
@@ -107,23 +128,23 @@ var errShort = errors.New("a packet ends early")
 func (l *link) decode(first byte, b []byte) (packet, error) {
 	p := packet{kind: first >> 4, flags: first & 15}
 	switch p.kind {
-	case PINGRESP, DISCONNECT:
+	case harness.PINGRESP, harness.DISCONNECT:
 		return p, nil
-	case PUBLISH:
+	case harness.PUBLISH:
 		return l.decodePublish(p, b)
 	}
 	if len(b) < 2 {
 		return p, errShort
 	}
 	switch p.kind {
-	case CONNACK:
+	case harness.CONNACK:
 		p.present, p.code = b[0] == 1, b[1]
-	case SUBACK:
+	case harness.SUBACK:
 		p.code = b[len(b)-1]
 		fallthrough
 	default:
 		p.id = int(binary.BigEndian.Uint16(b))
-		if p.kind != SUBACK && len(b) > 2 {
+		if p.kind != harness.SUBACK && len(b) > 2 {
 			p.code = b[2]
 		}
 	}
@@ -151,7 +172,7 @@ func (l *link) decodePublish(p packet, b []byte) (packet, error) {
 		}
 		p.id = int(binary.BigEndian.Uint16(id))
 	}
-	if l.version == V5 {
+	if l.version == harness.V5 {
 		size, n := binary.Uvarint(b)
 		if n <= 0 {
 			return p, errShort

@@ -1,9 +1,10 @@
-package crash
+package witness
 
 import (
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 )
 
 // Fault is what a history shows to be wrong.
@@ -258,7 +259,7 @@ func (c *checker) groupOrder(t *target) {
 	for _, a := range t.got {
 		m := &c.h.Messages[a.Message]
 		k := key{streamOf(m), a.Client, period(a.At)}
-		if m.Kind != KindData || k.period < 0 || period(m.Sent) != k.period || !calm[k.period].calm {
+		if m.Kind != KindData || k.period < 0 || period(m.Sent) != k.period || !calm[k.period].calm || m.SentAt < calm[k.period].settled {
 			continue
 		}
 		if n, ok := last[k]; ok && n > a.Message {
@@ -270,8 +271,9 @@ func (c *checker) groupOrder(t *target) {
 
 // period is the time until the next one.
 type period struct {
-	from Moment
-	calm bool
+	from    Moment
+	calm    bool
+	settled time.Duration // when all nodes know how it began
 }
 
 // calm divides the history into periods. A member that has gone is seen to have gone
@@ -302,7 +304,7 @@ func (c *checker) calm(t *target) []period {
 		case !publishers[ch.Client]:
 			continue
 		}
-		ps = append(ps, period{ch.At, online == len(members) && ch.At > joined})
+		ps = append(ps, period{ch.At, online == len(members) && ch.At > joined, ch.AtTime + c.h.Settle})
 	}
 	return ps
 }
@@ -359,8 +361,8 @@ func complete(faults []Fault) bool {
 	return true
 }
 
-// summary counts faults by rule and shows the first of each.
-func summary(faults []Fault) string {
+// Summary counts faults by rule and shows the first of each.
+func Summary(faults []Fault) string {
 	const show = 5
 	var b strings.Builder
 	count := make(map[Rule]int)

@@ -1,4 +1,4 @@
-package crash
+package witness
 
 import (
 	"slices"
@@ -8,7 +8,10 @@ import (
 )
 
 // story builds a history, one moment after the other.
-type story struct{ recorder }
+type story struct{ *Recorder }
+
+// passes lets time pass.
+func (s *story) passes(d time.Duration) { s.begun = s.begun.Add(-d) }
 
 func (s *story) message(m Message) int {
 	if m.Publisher == "" {
@@ -17,9 +20,7 @@ func (s *story) message(m Message) int {
 	if m.Topic == "" {
 		m.Topic = "data/t"
 	}
-	n := s.sent(m)
-	s.h.Messages[n].SentAt = 0
-	return n
+	return s.sent(m)
 }
 
 // done is a message that was acknowledged.
@@ -35,10 +36,10 @@ func (s *story) subscriber(client string, qos byte) {
 
 func (s *story) members(qos byte, clients ...string) {
 	for _, c := range clients {
-		s.changes(c, true)
+		s.Changes(c, true)
 		s.subscribed(Subscription{Client: c, Group: "g", QoS: qos, Filter: "data/#"})
 	}
-	s.changes("p", true)
+	s.Changes("p", true)
 }
 
 func (s *story) got(client string, messages ...int) { s.gotOn(1, client, messages...) }
@@ -149,6 +150,13 @@ func TestCheckFinds(t *testing.T) {
 			s.retain()
 			s.keep(s.done(1))
 		}},
+		"a member gets them turned around when all has settled": {Reordered, func(s *story) {
+			s.Settles(time.Second)
+			s.members(1, "a", "b")
+			s.passes(time.Minute)
+			a, b := s.done(1), s.done(1)
+			s.got("b", b, a)
+		}},
 		"a will is missing": {MissingWill, func(s *story) {
 			s.watcher()
 			s.will()
@@ -188,14 +196,14 @@ func TestCheckFinds(t *testing.T) {
 		"no acknowledgement": {Unanswered, func(s *story) { s.message(Message{QoS: 1}) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &story{recorder{begun: time.Now()}}
+			s := &story{NewRecorder()}
 			c.tell(s)
-			faults := Check(s.history())
+			faults := Check(s.History())
 			if len(faults) == 0 || slices.ContainsFunc(faults, func(f Fault) bool { return f.Rule != c.want }) {
 				t.Errorf("got %v, want %s alone", faults, c.want)
 			}
-			if !strings.Contains(summary(faults), string(c.want)) {
-				t.Errorf("the summary does not name it: %s", summary(faults))
+			if !strings.Contains(Summary(faults), string(c.want)) {
+				t.Errorf("the summary does not name it: %s", Summary(faults))
 			}
 		})
 	}
@@ -267,18 +275,26 @@ func TestCheckAllows(t *testing.T) {
 			s.members(1, "a", "b")
 			a, b := s.done(1), s.done(1)
 			s.got("b", b)
-			s.changes("a", false)
+			s.Changes("a", false)
 			s.got("b", a)
 		},
 		"a member is away, nobody knows since when": func(s *story) {
 			s.members(1, "a", "b")
-			s.changes("a", false)
+			s.Changes("a", false)
+			a, b := s.done(1), s.done(1)
+			s.got("b", b, a)
+		},
+		"a member came back to another node, not all know": func(s *story) {
+			s.Settles(time.Minute)
+			s.members(1, "a", "b")
+			s.Changes("a", false)
+			s.Changes("a", true)
 			a, b := s.done(1), s.done(1)
 			s.got("b", b, a)
 		},
 		"the node ended": func(s *story) {
 			s.members(1, "a", "b")
-			s.changes("", false)
+			s.Changes("", false)
 			a, b := s.done(1), s.done(1)
 			s.got("b", b, a)
 		},
@@ -312,9 +328,9 @@ func TestCheckAllows(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &story{recorder{begun: time.Now()}}
+			s := &story{NewRecorder()}
 			tell(s)
-			if faults := Check(s.history()); len(faults) > 0 {
+			if faults := Check(s.History()); len(faults) > 0 {
 				t.Errorf("got %v", faults)
 			}
 		})

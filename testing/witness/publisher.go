@@ -1,4 +1,4 @@
-package crash
+package witness
 
 import (
 	"context"
@@ -6,13 +6,13 @@ import (
 	"math/rand/v2"
 	"time"
 
-	. "github.com/skeinmq/skein/testing/harness"
+	"github.com/skeinmq/skein/testing/harness"
 )
 
 // publisher has a persistent session, and sends again what was not acknowledged when
 // it comes back [MQTT-4.4.0-1].
 type publisher struct {
-	*load
+	*Load
 	id      string
 	version byte
 	rng     *rand.Rand
@@ -23,30 +23,28 @@ type publisher struct {
 
 // flying is a PUBLISH whose flow has not ended.
 type flying struct {
-	Publish
+	harness.Publish
 	message  int
 	released bool // PUBREC was read
 }
 
-// How many messages are under way at once, and how long the publisher waits before it
-// sends more.
+// How many messages are under way at once.
 const (
-	burst    = 24
-	topUp    = 8 // below which more are sent
-	maxPause = 16 * time.Millisecond
+	burst = 24
+	topUp = 8 // below which more are sent
 )
 
 // run publishes until the load ends and everything was acknowledged.
 func (p *publisher) run(ctx context.Context) {
-	for ctx.Err() == nil && (p.busy.Err() == nil || len(p.flight) > 0) {
-		k, ack, err := dial(ctx, p.n, persistent(p.version, p.id))
+	for ctx.Err() == nil && (p.Busy.Err() == nil || len(p.flight) > 0) {
+		k, ack, err := p.dial(ctx, persistent(p.version, p.id))
 		if err != nil {
-			pause(ctx, retry)
+			Pause(ctx, retry)
 			continue
 		}
-		p.rec.connected(Connected{Client: p.id, Known: p.known, Present: ack.present})
+		p.Rec.connected(Connected{Client: p.id, Known: p.known, Present: ack.present})
 		p.known = true
-		p.rec.changes(p.id, true)
+		p.Rec.Changes(p.id, true)
 		p.note(ctx, p.id, p.connection(ctx, k))
 		k.close()
 	}
@@ -58,14 +56,14 @@ func (p *publisher) connection(ctx context.Context, k *link) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		busy := p.busy.Err() == nil
+		busy := p.Busy.Err() == nil
 		switch {
 		case !busy && len(p.flight) == 0:
-			return k.write(Disconnect(0))
+			return k.write(harness.Disconnect(0))
 		case busy && p.rng.IntN(500) == 0:
 			return nil // cut
 		case busy && len(p.flight) < topUp:
-			pause(ctx, time.Duration(p.rng.Int64N(int64(maxPause))))
+			Pause(ctx, time.Duration(p.rng.Int64N(int64(p.Pace.Think))))
 			if err := p.more(k); err != nil {
 				return err
 			}
@@ -83,7 +81,7 @@ func (p *publisher) again(k *link) error {
 	for i := range p.flight {
 		f := &p.flight[i]
 		if f.released {
-			b = append(b, Ack(PUBREL, f.ID, 0)...)
+			b = append(b, harness.Ack(harness.PUBREL, f.ID, 0)...)
 			continue
 		}
 		f.Dup = true
@@ -104,7 +102,7 @@ func (p *publisher) more(k *link) error {
 
 // make records a message of a random kind.
 func (p *publisher) make() flying {
-	f := flying{Publish: Publish{QoS: 1 + byte(p.rng.IntN(2)), ID: p.freeID()}}
+	f := flying{Publish: harness.Publish{QoS: 1 + byte(p.rng.IntN(2)), ID: p.freeID()}}
 	m := Message{QoS: f.QoS, Publisher: p.id}
 	switch r := p.rng.IntN(40); {
 	case r == 0:
@@ -123,7 +121,7 @@ func (p *publisher) make() flying {
 		f.Topic = m.Topic
 	}
 	f.Retain = m.Retain
-	f.message = p.rec.sent(m)
+	f.message = p.Rec.sent(m)
 	size := p.rng.IntN(100)
 	if p.rng.IntN(50) == 0 {
 		size = p.rng.IntN(20_000)
@@ -152,24 +150,24 @@ func (p *publisher) find(id int) int {
 
 // answer reads an acknowledgement and goes on with its flow.
 func (p *publisher) answer(k *link) error {
-	a, err := k.read(time.Now().Add(patience))
+	a, err := k.read(time.Now().Add(p.Pace.Patience))
 	if err != nil {
 		return err
 	}
 	i := p.find(a.id)
-	unknown := a.kind == PUBCOMP && a.code == 0x92 // its flow has ended, and the answer was lost
+	unknown := a.kind == harness.PUBCOMP && a.code == 0x92 // its flow has ended, and the answer was lost
 	if i < 0 || a.code >= 0x80 && !unknown {
 		return fmt.Errorf("%w: packet type %d, id %d, code %#02x", errAnswer, a.kind, a.id, a.code)
 	}
 	f := &p.flight[i]
 	switch {
-	case a.kind == PUBACK && f.QoS == 1:
-		p.rec.acked(f.message)
-	case a.kind == PUBREC && f.QoS == 2:
-		p.rec.acked(f.message)
+	case a.kind == harness.PUBACK && f.QoS == 1:
+		p.Rec.acked(f.message)
+	case a.kind == harness.PUBREC && f.QoS == 2:
+		p.Rec.acked(f.message)
 		f.released = true
-		return k.write(Ack(PUBREL, a.id, 0))
-	case a.kind == PUBCOMP && f.released:
+		return k.write(harness.Ack(harness.PUBREL, a.id, 0))
+	case a.kind == harness.PUBCOMP && f.released:
 	default:
 		return fmt.Errorf("%w: packet type %d, id %d", errAnswer, a.kind, a.id)
 	}

@@ -1,4 +1,4 @@
-package crash
+package witness
 
 import (
 	"fmt"
@@ -73,12 +73,13 @@ type Connected struct {
 	Present bool
 }
 
-// Change is a client that comes or goes, or the end of a node (Client is empty):
-// messages may pass from member to member of a group, or be sent again.
+// Change is a client that comes or goes, or something that happens to a node (Client is
+// empty): messages may pass from member to member of a group, or be sent again.
 type Change struct {
 	Client string
 	Online bool // after the CONNACK; otherwise from before the connection was given up
 	At     Moment
+	AtTime time.Duration
 }
 
 // History is all that happened.
@@ -89,14 +90,16 @@ type History struct {
 	Retained      []Retained
 	Connected     []Connected
 	Changes       []Change // in order of At
+	// Settle is how long after a Change nodes may still tell each other of it.
+	Settle time.Duration
 }
 
 func (m *Message) String() string {
 	return fmt.Sprintf("%s QoS %d of %s to %s, sent at %d (%v), acknowledged at %d", [...]string{"message", "will", "delayed message"}[m.Kind], m.QoS, m.Publisher, m.Topic, m.Sent, m.SentAt.Round(time.Millisecond), m.Acked)
 }
 
-// recorder writes a History. It may be used by all clients at once.
-type recorder struct {
+// Recorder writes a History. It may be used by all clients at once.
+type Recorder struct {
 	begun time.Time
 
 	mu  sync.Mutex
@@ -104,22 +107,30 @@ type recorder struct {
 	h   History
 }
 
-func newRecorder() *recorder { return &recorder{begun: time.Now()} }
+// NewRecorder begins a History.
+func NewRecorder() *Recorder { return &Recorder{begun: time.Now()} }
 
-func (r *recorder) tickLocked() Moment {
+func (r *Recorder) tickLocked() Moment {
 	r.now++
 	return r.now
 }
 
+// Settles says what [History.Settle] is.
+func (r *Recorder) Settles(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.h.Settle = d
+}
+
 // moment is one that is later than all that was recorded.
-func (r *recorder) moment() Moment {
+func (r *Recorder) moment() Moment {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.tickLocked()
 }
 
 // sent records a message that is about to be sent and returns its number.
-func (r *recorder) sent(m Message) int {
+func (r *Recorder) sent(m Message) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m.Sent, m.SentAt = r.tickLocked(), time.Since(r.begun)
@@ -127,7 +138,7 @@ func (r *recorder) sent(m Message) int {
 	return len(r.h.Messages) - 1
 }
 
-func (r *recorder) acked(message int) {
+func (r *Recorder) acked(message int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := &r.h.Messages[message]; m.Acked == 0 {
@@ -136,20 +147,20 @@ func (r *recorder) acked(message int) {
 }
 
 // loosen says that a will is not owed any more.
-func (r *recorder) loosen(message int) {
+func (r *Recorder) loosen(message int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.h.Messages[message].Loose = true
 }
 
-func (r *recorder) subscribed(s Subscription) {
+func (r *Recorder) subscribed(s Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.Since = r.tickLocked()
 	r.h.Subscriptions = append(r.h.Subscriptions, s)
 }
 
-func (r *recorder) ends(client string) {
+func (r *Recorder) ends(client string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.tickLocked()
@@ -160,7 +171,7 @@ func (r *recorder) ends(client string) {
 	}
 }
 
-func (r *recorder) arrived(client string, conn int, topic, payload string) {
+func (r *Recorder) arrived(client string, conn int, topic, payload string) {
 	n := number(payload)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -170,33 +181,35 @@ func (r *recorder) arrived(client string, conn int, topic, payload string) {
 	r.h.Arrivals = append(r.h.Arrivals, Arrival{Message: n, Client: client, Conn: conn, Topic: topic, At: r.tickLocked(), AtTime: time.Since(r.begun)})
 }
 
-func (r *recorder) retained(topic string, message int, asked Moment) {
+func (r *Recorder) retained(topic string, message int, asked Moment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.h.Retained = append(r.h.Retained, Retained{Topic: topic, Message: message, Asked: asked, At: r.tickLocked()})
 }
 
-func (r *recorder) connected(c Connected) {
+func (r *Recorder) connected(c Connected) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.h.Connected = append(r.h.Connected, c)
 }
 
-func (r *recorder) changes(client string, online bool) {
+// Changes records that a client comes or goes, or with an empty name that something
+// happened to a node: see [Change].
+func (r *Recorder) Changes(client string, online bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.h.Changes = append(r.h.Changes, Change{Client: client, Online: online, At: r.tickLocked()})
+	r.h.Changes = append(r.h.Changes, Change{Client: client, Online: online, At: r.tickLocked(), AtTime: time.Since(r.begun)})
 }
 
-// arrivals is how many there were so far.
-func (r *recorder) arrivals() int {
+// Arrivals is how many there were so far.
+func (r *Recorder) Arrivals() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.h.Arrivals)
 }
 
 // retainedTopics are those with an acknowledged retained message.
-func (r *recorder) retainedTopics() map[string]bool {
+func (r *Recorder) retainedTopics() map[string]bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	topics := make(map[string]bool)
@@ -208,8 +221,8 @@ func (r *recorder) retainedTopics() map[string]bool {
 	return topics
 }
 
-// history is a copy of what was recorded so far.
-func (r *recorder) history() *History {
+// History is a copy of what was recorded so far.
+func (r *Recorder) History() *History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := r.h
