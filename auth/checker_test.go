@@ -420,3 +420,47 @@ func BenchmarkCheckBackedOff(b *testing.B) {
 		}
 	}
 }
+
+func TestClientIDsAreBoundToUsers(t *testing.T) {
+	for _, c := range []struct {
+		binding Binding
+		user    string
+		id      string
+		want    bool
+	}{
+		{BindAny, "bob", "x", true}, {BindUser, "bob", "bob", true}, {BindUser, "bob", "bob2", false}, {BindPrefix, "bob", "bob2", true},
+		{BindUser, "ann", "ann-1", true}, {BindUser, "ann", "ann", false}, {BindAny, "ann", "bob", false}, // who has a list of her own
+		{BindUser, "", "x", true}, // nobody
+	} {
+		b := testChecker(t, Policy{Anonymous: true}, nil, NewUsers(UsersConfig{
+			Name: "users", List: users(t, "bob:"+cheap("b"), "ann:"+cheap("b")+":clients=ann-*"),
+			Passwords: NewPasswords(PasswordsConfig{Pool: NewPool(1, 10), Counters: &Counters{}, Now: time.Now}),
+		}))
+		b.binding = c.binding
+		who := Credentials{ClientID: c.id}
+		if c.user != "" {
+			who = login(c.user, "b")
+			who.ClientID = c.id
+		}
+		a := b.Check(t.Context(), who)
+		if (a.Outcome == Allow) != c.want || !c.want && a.Code != CodeClientID {
+			t.Errorf("%s, %q as %q: %v %#x %s", c.binding, c.user, c.id, a.Outcome, a.Code, a.Why)
+		}
+	}
+}
+
+func TestLoginsAreCountedBySource(t *testing.T) {
+	b := testChecker(t, Policy{Anonymous: true}, nil, NewUsers(UsersConfig{
+		Name: "users", List: users(t, "bob:"+cheap("b")+":clients=c1"),
+		Passwords: NewPasswords(PasswordsConfig{Pool: NewPool(1, 10), Counters: &Counters{}, Now: time.Now}),
+	}))
+	other := login("bob", "b")
+	other.ClientID = "c2"
+	for _, c := range []Credentials{login("bob", "b"), login("bob", "b"), login("bob", "x"), login("ann", "x"), other, {}} {
+		b.Check(t.Context(), c)
+	}
+	want := "[{  1} { credentials 1} {users  2} {users client_id 1} {users credentials 1}]"
+	if got := fmt.Sprint(b.counters.Logins()); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

@@ -20,7 +20,7 @@ type Counters struct {
 	Recalled  atomic.Int64 // passwords remembered to be right
 
 	mu      sync.Mutex
-	sources map[login]int64
+	sources map[loginKind]int64
 }
 
 // Reasons of a denial, in metrics: one of few.
@@ -35,7 +35,7 @@ const (
 	ReasonOther       = "not_authorized"
 )
 
-type login struct{ source, reason string }
+type loginKind struct{ source, reason string }
 
 // Logins are how many logins a source let in, or did not for a reason. No source is one
 // that nobody decided: a ban, a back-off, a user whom nobody knows.
@@ -68,9 +68,9 @@ func (n *Counters) add(source, reason string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.sources == nil {
-		n.sources = map[login]int64{}
+		n.sources = map[loginKind]int64{}
 	}
-	n.sources[login{source, reason}]++
+	n.sources[loginKind{source, reason}]++
 }
 
 // reason is why a login was denied.

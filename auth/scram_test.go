@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
@@ -342,4 +343,29 @@ func FuzzSASLprep(f *testing.F) {
 			t.Errorf("%q becomes %q, then %q, %v", s, one, two, err)
 		}
 	})
+}
+
+// A restart, or another instance with the same file, shows the same.
+func TestMadeUpSaltsOutliveTheProcess(t *testing.T) {
+	challenge := func(secret []byte, lines ...string) Verifier {
+		t.Helper()
+		u, err := NewUsers(UsersConfig{Name: "u", List: users(t, lines...), Secret: secret}).ScramUser(t.Context(), "nobody")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.Verifier
+	}
+	bob, ann, other := "bob:"+cheap("b")+":scram="+testVerifier, "ann:"+cheap("a"), "bob:"+cheap("x")
+	first := challenge(nil, bob)
+	for what, same := range map[string]bool{bob: true, bob + "\n" + ann: true, other: false, ann + "\n" + bob: false} {
+		if got := bytes.Equal(challenge(nil, what).Salt, first.Salt); got != same {
+			t.Errorf("%.20q: the same salt: %v", what, got)
+		}
+	}
+	if !bytes.Equal(challenge([]byte("s"), bob).Salt, challenge([]byte("s"), other).Salt) || bytes.Equal(challenge([]byte("s"), bob).Salt, challenge([]byte("t"), bob).Salt) {
+		t.Error("the secret does not decide")
+	}
+	if bytes.Equal(challenge(nil, "# nobody").Salt, challenge(nil, "# nobody").Salt) {
+		t.Error("without a file or a secret anybody can tell what is made up")
+	}
 }

@@ -28,8 +28,8 @@ func users(t testing.TB, lines ...string) *UserList {
 func TestUsersFileIsParsed(t *testing.T) {
 	l := users(t, "# the users", "", "bob:"+cheap("b"), " al :\t"+cheap("a")+" \r",
 		"eve:"+argonPassword+":groups=ops,all", "dan:"+mosquitto7+":scram="+testVerifier,
-		"jim:"+bcryptA+":groups=ops,all:scram="+testVerifier+" ", "j\u00fcrgen m:"+mosquitto6)
-	if l.Len() != 6 {
+		"jim:"+bcryptA+":groups=ops,all:scram="+testVerifier+" ", "tim:"+bcryptA+":groups=ops:clients=tim,t-*:scram="+testVerifier, "j\u00fcrgen m:"+mosquitto6)
+	if l.Len() != 7 || strings.Join(l.users["tim"].clients, " ") != "tim t-*" {
 		t.Errorf("%d users", l.Len())
 	}
 	for name, want := range map[string]userEntry{
@@ -38,7 +38,8 @@ func TestUsersFileIsParsed(t *testing.T) {
 		"eve":           {hash: argonPassword, groups: []string{"ops", "all"}, line: 5},
 		"dan":           {hash: mosquitto7, scram: testVerifier, line: 6},
 		"jim":           {hash: bcryptA, groups: []string{"ops", "all"}, scram: testVerifier, line: 7},
-		"j\u00fcrgen m": {hash: mosquitto6, line: 8},
+		"tim":           {hash: bcryptA, groups: []string{"ops"}, scram: testVerifier, line: 8},
+		"j\u00fcrgen m": {hash: mosquitto6, line: 9},
 	} {
 		if got := l.users[name]; got.hash != want.hash || got.scram != want.scram || got.line != want.line || !slices.Equal(got.groups, want.groups) {
 			t.Errorf("%s: line %d, groups %q", name, got.line, got.groups)
@@ -52,20 +53,23 @@ func TestUsersFileIsParsed(t *testing.T) {
 func TestEveryMalformedLineIsNamed(t *testing.T) {
 	good := "bob:" + cheap("b")
 	for line, want := range map[string]string{
-		"topsecret":                           "users:2: a user must be name:hash",
-		"al:topsecret":                        "users:2: the password is not hashed",
-		":" + cheap("topsecret"):              "users:2: the user name must be",
-		"al\x00:" + cheap("topsecret"):        "users:2: the user name must be",
-		"al\xff:" + cheap("topsecret"):        "users:2: the user name must be",
-		good:                                  `users:2: user "bob" is on line 1 already`,
-		"al:" + cheap("a") + ":":              "users:2: behind the hash",
-		"al:" + cheap("a") + ":topsecret":     "users:2: behind the hash",
-		"al:" + cheap("a") + ":groups=":       "users:2: a group name must be",
-		"al:" + cheap("a") + ":groups=a,,b":   "users:2: a group name must be",
-		"al:" + cheap("a") + ":groups=a b":    "users:2: a group name must be",
-		"al:" + cheap("a") + ":groups=a:":     "users:2: behind the hash",
-		"al:" + cheap("a") + ":groups=a:more": "users:2: behind the hash",
-		"al:" + cheap("a") + ":scram=":        "users:2: a SCRAM verifier must be",
+		"topsecret":                                "users:2: a user must be name:hash",
+		"al:topsecret":                             "users:2: the password is not hashed",
+		":" + cheap("topsecret"):                   "users:2: the user name must be",
+		"al\x00:" + cheap("topsecret"):             "users:2: the user name must be",
+		"al\xff:" + cheap("topsecret"):             "users:2: the user name must be",
+		good:                                       `users:2: user "bob" is on line 1 already`,
+		"al:" + cheap("a") + ":":                   "users:2: behind the hash",
+		"al:" + cheap("a") + ":topsecret":          "users:2: behind the hash",
+		"al:" + cheap("a") + ":groups=":            "users:2: a group name must be",
+		"al:" + cheap("a") + ":groups=a,,b":        "users:2: a group name must be",
+		"al:" + cheap("a") + ":groups=a b":         "users:2: a group name must be",
+		"al:" + cheap("a") + ":groups=a:":          "users:2: behind the hash",
+		"al:" + cheap("a") + ":groups=a:more":      "users:2: behind the hash",
+		"al:" + cheap("a") + ":clients=":           "users:2: client ids must be",
+		"al:" + cheap("a") + ":clients=a:":         "users:2: behind the hash",
+		"al:" + cheap("a") + ":clients=a:groups=b": "users:2: behind the hash",
+		"al:" + cheap("a") + ":scram=":             "users:2: a SCRAM verifier must be",
 		"al:" + cheap("a") + ":scram=" + strings.Replace(testVerifier, "4096", "1", 1):           "users:2: the number of iterations must be",
 		"al:" + cheap("a") + ":scram=" + strings.Replace(testVerifier, "4096", "99999999", 1):    "users:2: the number of iterations must be",
 		"al:" + cheap("a") + ":scram=" + testVerifier + ":groups=a":                              "users:2: the ServerKey must have",

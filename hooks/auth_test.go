@@ -183,3 +183,47 @@ func TestAuthSeesANewIdentity(t *testing.T) {
 		}
 	}
 }
+
+// slow is a source that answers when it is told to.
+type slow struct{ asked, answer chan struct{} }
+
+func (slow) Name() string { return "slow" }
+
+func (s slow) Check(context.Context, auth.Credentials) auth.Answer {
+	s.asked <- struct{}{}
+	<-s.answer
+	return auth.Allowed(auth.Named("bob", true))
+}
+
+// What is replaced must not be closed under a login that asks it.
+func TestSwapTellsWhenNobodyAsksTheOld(t *testing.T) {
+	s := slow{asked: make(chan struct{}), answer: make(chan struct{})}
+	k, err := auth.NewChecker(auth.CheckerConfig{
+		Bans: auth.NewBans(), Backoff: auth.NewBackoff(auth.DefaultBackoff(time.Now)), Counters: &auth.Counters{}, Now: time.Now, Sources: []auth.Source{s},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := testChecker(t, auth.Policy{}, auth.NewBans(), auth.Named("ann", true))
+	x := NewAuth(Access{Checker: k})
+	c := chain(t, Options{Authenticator: x, Authorizer: x})
+	h := c.NewClient(Info{ID: "c", Version: message.V5})
+	done := make(chan Step)
+	go func() { done <- x.Begin(context.Background(), Connect{Client: h, User: "bob", HasUser: true}) }()
+	<-s.asked
+	idle := x.Swap(Access{Checker: other})
+	select {
+	case <-idle:
+		t.Fatal("the old access is idle while it is asked")
+	default:
+	}
+	if s := x.Begin(context.Background(), Connect{Client: h, User: "ann", HasUser: true, Password: []byte("right"), HasPassword: true}); s.Code != 0 {
+		t.Errorf("the new one does not decide: %#x", s.Code)
+	}
+	close(s.answer)
+	if s := <-done; s.Code != 0 {
+		t.Errorf("the login under way: %#x", s.Code)
+	}
+	<-idle
+	<-x.Swap(Access{Checker: other}) // nobody asks it
+}
