@@ -275,9 +275,9 @@ func (a *announcer) settle() {
 	a.begin(start)
 }
 
-// size is how many keys the mailbox has.
-func (a *announcer) size() int {
+// count is how many keys the mailbox has, and how many changes wait.
+func (a *announcer) count() (keys, waiting int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.keys)
+	return len(a.keys), len(a.queue)
 }

@@ -113,16 +113,16 @@ func (b *barrier) readyLocked() bool {
 	return true
 }
 
-// barrierMin and barrierMax bound how long a barrier goes without asking: signals can be
+// quickLook and slowLook bound how long a barrier goes without asking: signals can be
 // lost, and a lease that runs out sends none.
 const (
-	barrierMin = 20 * time.Millisecond
-	barrierMax = 100 * time.Millisecond
+	quickLook = 20 * time.Millisecond
+	slowLook  = 100 * time.Millisecond
 )
 
 // run asks as long as somebody waits.
 func (b *barrier) run(ctx context.Context) {
-	pause, again := barrierMin, true
+	pause, again := quickLook, true
 	for {
 		b.mu.Lock()
 		if len(b.waiting) == 0 {
@@ -141,7 +141,7 @@ func (b *barrier) run(ctx context.Context) {
 			b.complain("the reports of other processes cannot be read", err)
 		}
 		if b.pass(low) {
-			pause, again = barrierMin, true
+			pause, again = quickLook, true
 			continue
 		}
 		if again && b.ready() { // a signal was quicker than the answer
@@ -152,7 +152,7 @@ func (b *barrier) run(ctx context.Context) {
 			b.fail()
 			return
 		}
-		pause = min(2*pause, barrierMax)
+		pause = min(2*pause, slowLook)
 	}
 }
 

@@ -36,8 +36,8 @@ func (c *cluster) open(ctx context.Context, box message.MailboxID) error {
 	if err := c.leases.open(ctx, box); err != nil {
 		return err
 	}
-	c.mail.from(box)
-	c.spawn(c.leases.run)
+	c.from(box)
+	c.spawn(c.run)
 	return nil
 }
 
@@ -70,7 +70,7 @@ func (c *cluster) reopen(ctx context.Context, box message.MailboxID) error {
 	if err := c.leases.open(ctx, box); err != nil {
 		return err
 	}
-	c.mail.from(box)
+	c.from(box)
 	if err := c.join(ctx); err != nil {
 		return fmt.Errorf("load the routes: %w", err)
 	}
@@ -107,7 +107,7 @@ func (c *cluster) gone(box message.MailboxID) {
 // lost gives up what is on its way as the mail of a mailbox that is another's.
 func (c *cluster) lost(box message.MailboxID) {
 	c.routes.forget(box)
-	c.mail.from("")
+	c.from("")
 	c.tenure.lost(box)
 }
 
@@ -121,9 +121,9 @@ func (c *cluster) abolish(ctx context.Context, box message.MailboxID, parts ...s
 	if err := c.empty(ctx, box); err != nil {
 		return err
 	}
-	keys := []string{c.link.keys.box(box, boxMeta)}
+	keys := []string{c.keys.box(box, boxMeta)}
 	for _, part := range append(parts, boxInbox, boxBad) {
-		keys = append(keys, c.link.keys.box(box, part))
+		keys = append(keys, c.keys.box(box, part))
 	}
 	v, err := c.step(ctx, stepBoxDrop, keys, epoch)
 	if err != nil {

@@ -38,29 +38,35 @@ func (l *leases) check(ctx context.Context) {
 		if len(asked) == 0 {
 			return
 		}
-		if own == nil {
-			answerAll(asked, errBoxLost)
+		if l.judge(ctx, asked, own) {
 			continue
 		}
-		end, ok, err := l.ask(ctx, own)
-		if !ok && err == nil { // between two generations
-			l.kick()
-			l.putBack(asked)
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				l.failAsking(store.ErrClosed)
-				return
-			}
-			continue
+		l.kick()
+		l.putBack(asked)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			l.failAsking(store.ErrClosed)
+			return
 		}
-		if err != nil {
-			if ctx.Err() != nil {
-				err = store.ErrClosed
-			}
-			answerAll(asked, err)
-			continue
-		}
+	}
+}
+
+// judge answers those who asked, or reports false: the lease is between two generations.
+func (l *leases) judge(ctx context.Context, asked []asking, own *lease) bool {
+	if own == nil {
+		answerAll(asked, errBoxLost)
+		return true
+	}
+	end, ok, err := l.ask(ctx, own)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		answerAll(asked, store.ErrClosed)
+	case err != nil:
+		answerAll(asked, err)
+	case !ok:
+		return false
+	default:
 		for _, a := range asked {
 			if a.matched < end {
 				a.done.Committed(errTooStale)
@@ -69,6 +75,7 @@ func (l *leases) check(ctx context.Context) {
 			}
 		}
 	}
+	return true
 }
 
 func answerAll(asked []asking, err error) {

@@ -32,7 +32,7 @@ func (n *mailNode) setRow(box message.MailboxID, r row) {
 }
 
 // die ends the process of a node without any farewell.
-func (n *mailNode) die() { n.link.close() }
+func (n *mailNode) die() { n.close() }
 
 // A process that is gone loses its mailbox to one other, which reads what is in it.
 func TestOneAdopts(t *testing.T) {
@@ -62,7 +62,7 @@ func TestOneAdopts(t *testing.T) {
 	if len(winner.adoptions) != 1 || len(other.adoptions) != 0 {
 		t.Errorf("%d and %d adoptions", len(winner.adoptions), len(other.adoptions))
 	}
-	if got := winner.rowOf(c.box); got.epoch != 2 || got.own || got.owner != winner.leases.owner {
+	if got := winner.rowOf(c.box); got.epoch != 2 || got.own || got.owner != winner.owner {
 		t.Errorf("row %v", got)
 	}
 	epoch, err := a.link.client.HGet(t.Context(), a.link.keys.box(c.box, boxMeta), "epoch").Result()
@@ -112,11 +112,11 @@ func TestAdoptionFails(t *testing.T) {
 func TestReleased(t *testing.T) {
 	r := server.StartRedis(t)
 	a, c := joined(t, r.Addr), joined(t, r.Addr)
-	server.Poll(t, 0, func() bool { return a.leases.mayEnd() })
+	server.Poll(t, 0, func() bool { return a.mayEnd() })
 	if err := c.release(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	if got := a.rowOf(c.box); got.deadline != 0 && got.owner == c.leases.owner {
+	if got := a.rowOf(c.box); got.deadline != 0 && got.owner == c.owner {
 		t.Errorf("row %v", got)
 	}
 	server.Poll(t, 0, func() bool { return len(a.adoptions) == 1 })
@@ -171,7 +171,7 @@ func lapse(t testing.TB, n *mailNode) {
 	generation := func() uint64 {
 		n.leases.mu.Lock()
 		defer n.leases.mu.Unlock()
-		return n.leases.own.generation
+		return n.own.generation
 	}
 	n.kick()
 	server.Poll(t, 0, func() bool { return generation() > row.generation })
@@ -200,7 +200,7 @@ func TestOwnMailboxLost(t *testing.T) {
 	r := server.StartRedis(t)
 	a, b := joined(t, r.Addr), joined(t, r.Addr)
 	row := a.rowOf(a.box)
-	row.owner, row.epoch, row.own = b.leases.owner, 2, false
+	row.owner, row.epoch, row.own = b.owner, 2, false
 	a.setRow(a.box, row)
 	o := newOutcome()
 	a.Confirm(a.routes.applied.now(), o)
@@ -239,7 +239,7 @@ func TestStaleRouteChangeIsRefused(t *testing.T) {
 	r := server.StartRedis(t)
 	a, b := joined(t, r.Addr), joined(t, r.Addr)
 	row := a.rowOf(a.box)
-	row.owner, row.epoch, row.own = b.leases.owner, 2, false
+	row.owner, row.epoch, row.own = b.owner, 2, false
 	a.setRow(a.box, row)
 	if _, err := a.change(within(t), a.box, []string{"x"}, nil, false); !errors.Is(err, errBoxLost) {
 		t.Error(err)

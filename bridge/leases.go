@@ -177,8 +177,8 @@ func (l *leases) heldLocked(box message.MailboxID) *lease {
 	return l.adopted[box]
 }
 
-// boxes is how many mailboxes this process has.
-func (l *leases) boxes() int {
+// count is how many mailboxes this process has.
+func (l *leases) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.adopted)

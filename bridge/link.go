@@ -237,7 +237,7 @@ func (o *outage) answered() {
 
 // pauseMin and pauseMax bound the time between two attempts.
 const (
-	pauseMin = 10 * time.Millisecond
+	pauseMin = 10 * time.Millisecond //nolint:revive // the least, no minutes
 	pauseMax = time.Second
 )
 

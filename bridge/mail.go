@@ -11,7 +11,6 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/skeinmq/skein/broker/message"
-	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/hooks/store"
 )
 
@@ -47,22 +46,6 @@ type mail struct {
 	inboxes map[message.MailboxID]*consumer
 
 	ends round
-}
-
-// mailFigures is what the metrics read.
-type mailFigures struct {
-	Append     stats.Histogram // time of an append, microseconds
-	Batch      stats.Histogram // size of a batch, bytes
-	Appended   stats.Counter   // messages
-	Published  stats.Counter   // messages of QoS 0
-	Lost       stats.Counter   // messages of QoS 0 that nobody took or that had no room
-	Full       stats.Counter   // times that an inbox was full
-	GivenUp    stats.Counter   // batches that others did not have to wait for
-	Received   stats.Counter   // bundles that were delivered
-	Aside      stats.Counter   // entries that could not be read
-	Held       stats.Counter   // entries whose effects were refused: they stay
-	Deaf       stats.Counter   // subscriptions that had to be made again
-	Unfinished stats.Gauge     // entries that are delivered and not done
 }
 
 func newMail(l *link, le *leases, term time.Duration) *mail {

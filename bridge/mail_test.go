@@ -28,8 +28,8 @@ func TestMessagesComeInOrder(t *testing.T) {
 	if n := a.figures.Batch.Snapshot().Count; n >= count/2 {
 		t.Errorf("%d batches for %d messages", n, count)
 	}
-	if a.mail.bytes.Load() != 0 {
-		t.Errorf("%d bytes are said to wait", a.mail.bytes.Load())
+	if a.bytes.Load() != 0 {
+		t.Errorf("%d bytes are said to wait", a.bytes.Load())
 	}
 }
 
@@ -64,7 +64,7 @@ func TestAppendIsOnceWhateverBecomesOfAnswers(t *testing.T) {
 	server.Poll(t, 0, func() bool { return told.good.Load() == count })
 	server.Poll(t, 0, func() bool { return b.count() >= count })
 	inOrder(t, b.came, count)
-	if a.link.out.errs.Load() == 0 {
+	if a.out.errs.Load() == 0 {
 		t.Error("nothing was cut off")
 	}
 }
@@ -167,7 +167,7 @@ func TestChannels(t *testing.T) {
 	})
 	want := numbered(0, 1000)
 	for _, s := range want {
-		a.mail.Loose(b.box, bundle("t", s))
+		a.Loose(b.box, bundle("t", s))
 	}
 	server.Poll(t, 0, func() bool {
 		b.mu.Lock()
@@ -184,7 +184,7 @@ func TestChannels(t *testing.T) {
 		defer b.mu.Unlock()
 		return slices.Equal(b.control, []string{"control"})
 	})
-	a.mail.Loose("nobody", bundle("t", "x", "y"))
+	a.Loose("nobody", bundle("t", "x", "y"))
 	server.Poll(t, 0, func() bool { return a.figures.Lost.Load() == 2 })
 }
 
@@ -194,7 +194,7 @@ func TestDeafSubscription(t *testing.T) {
 	p := newProxy(t, r.Addr)
 	a, b := joined(t, r.Addr), joined(t, p.addr)
 	heard := func() bool {
-		a.mail.Loose(b.box, bundle("t", "x"))
+		a.Loose(b.box, bundle("t", "x"))
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return len(b.loose) > 0
@@ -212,7 +212,7 @@ func TestDeafSubscription(t *testing.T) {
 func TestDamagedEntries(t *testing.T) {
 	r := server.StartRedis(t)
 	a, b := joined(t, r.Addr), joined(t, r.Addr)
-	inbox, meta := b.link.keys.box(b.box, boxInbox), b.link.keys.box(b.box, boxMeta)
+	inbox, meta := b.keys.box(b.box, boxInbox), b.link.keys.box(b.box, boxMeta)
 	good := bundle("t", "0")
 	p := new(parcel)
 	p.begin("s", 1)
@@ -291,7 +291,7 @@ func TestRedisIsStartedAgain(t *testing.T) {
 	a.Confirm(a.routes.applied.now(), confirm)
 	join := newOutcome()
 	b.Join(b.box, []string{"x/#"}, join)
-	server.Poll(t, 0, func() bool { return a.link.out.down.Load() && b.link.out.down.Load() })
+	server.Poll(t, 0, func() bool { return a.out.down.Load() && b.link.out.down.Load() })
 	if confirm.told() || join.told() {
 		t.Error("something is answered without Redis")
 	}

@@ -72,13 +72,13 @@ func newNode(t testing.TB, addr string) *mailNode {
 		n.mu.Unlock()
 		done.Committed(nil)
 	}
-	n.mail.answer = func(_ message.MailboxID, payload []byte) {
+	n.answer = func(_ message.MailboxID, payload []byte) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.answers = append(n.answers, string(payload))
 	}
 	t.Cleanup(func() {
-		n.link.close()
+		n.close()
 		_ = client.Close() // the test is over
 	})
 	return n
@@ -103,10 +103,10 @@ func joined(t testing.TB, addr string) *mailNode {
 func (n *mailNode) join(t testing.TB) {
 	t.Helper()
 	ctx := within(t)
-	if err := n.cluster.open(ctx, n.box); err != nil {
+	if err := n.open(ctx, n.box); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.cluster.start(ctx, router{n}); err != nil {
+	if err := n.start(ctx, router{n}); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.serve(); err != nil {

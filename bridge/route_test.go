@@ -32,7 +32,7 @@ func TestBarrierWaits(t *testing.T) {
 	a.Join(a.box, []string{"x"}, o)
 	server.Poll(t, 0, func() bool { return c.hasKey(a.box, "x") })
 	// The lease of b is renewed all the while: more than its term must not end the wait.
-	before := b.leases.clock()
+	before := b.clock()
 	server.Poll(t, 0, func() bool { return b.leases.clock().Sub(before) > 2*rigTerm })
 	if o.told() {
 		t.Error("the barrier did not wait")
@@ -96,7 +96,7 @@ func TestNewcomer(t *testing.T) {
 	resume := b.stop()
 	o := newOutcome()
 	a.Join(a.box, []string{"late"}, o)
-	before := a.leases.clock()
+	before := a.clock()
 	server.Poll(t, 0, func() bool { return a.leases.clock().Sub(before) > rigTerm/2 })
 	if o.told() {
 		t.Error("nobody waited for it")
@@ -265,17 +265,17 @@ func TestForcedChange(t *testing.T) {
 func TestStuckInboxIsGivenUp(t *testing.T) {
 	r := server.StartRedis(t)
 	a, b := joined(t, r.Addr), newNode(t, r.Addr)
-	if err := b.cluster.open(within(t), b.box); err != nil { // it consumes nothing
+	if err := b.open(within(t), b.box); err != nil { // it consumes nothing
 		t.Fatal(err)
 	}
-	if err := b.cluster.start(within(t), router{b}); err != nil {
+	if err := b.start(within(t), router{b}); err != nil {
 		t.Fatal(err)
 	}
-	pipe := a.link.client.Pipeline()
+	pipe := a.client.Pipeline()
 	for i := range inboxMax {
-		pipe.XAdd(t.Context(), &goredis.XAddArgs{Stream: a.link.keys.box(b.box, boxInbox), ID: entryID(message.Position(i + 2)), Values: []string{"b", "x"}})
+		pipe.XAdd(t.Context(), &goredis.XAddArgs{Stream: a.keys.box(b.box, boxInbox), ID: entryID(message.Position(i + 2)), Values: []string{"b", "x"}})
 	}
-	pipe.HSet(t.Context(), a.link.keys.box(b.box, boxMeta), "pos", inboxMax+1)
+	pipe.HSet(t.Context(), a.keys.box(b.box, boxMeta), "pos", inboxMax+1)
 	if _, err := pipe.Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
