@@ -121,6 +121,10 @@ func policies(cfg *config.Config) map[string]auth.Policy {
 		l := &cfg.Listeners[i]
 		all[l.Name] = auth.Policy{Sources: append([]string{}, cfg.SourcesOf(l)...), Anonymous: cfg.AnonymousAt(l)}
 	}
+	if h := &cfg.HTTP; h.Address != "" {
+		a := &cfg.Auth
+		all[config.HTTPName] = auth.Policy{Sources: append([]string{}, a.Sources...), Anonymous: a.Anonymous || len(a.Sources) == 0 && h.Local()}
+	}
 	return all
 }
 

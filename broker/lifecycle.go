@@ -39,6 +39,9 @@ func (n *Node) startLocked(ctx context.Context) error {
 		return nil
 	})
 	n.onStop(func(context.Context) error { n.router.Close(); return nil })
+	if err := n.web.start(n.onStop); err != nil {
+		return err
+	}
 	if n.cluster != nil {
 		if err := n.cluster.start(ctx, n.router); err != nil {
 			return err
@@ -58,6 +61,8 @@ func (n *Node) startLocked(ctx context.Context) error {
 		n.router.StartSys(n.version, n.cfg.SysInterval.Std())
 	}
 	n.onStop(func(ctx context.Context) error { n.server.Stop(ctx.Done()); return nil })
+	n.onStop(n.drain.stop)
+	n.web.open(n.onStop)
 	var serving sync.WaitGroup
 	for _, l := range n.listeners {
 		serving.Go(func() { n.serve(l) })
@@ -70,11 +75,14 @@ func (n *Node) startLocked(ctx context.Context) error {
 	})
 	n.hooks.Started()
 	started = true
+	n.ready.set("")
+	n.onStop(func(context.Context) error { n.ready.set(whyStopping); return nil })
 	return nil
 }
 
 func (n *Node) serve(l *listen.Listener) {
 	if err := l.Serve(func(c *listen.Conn) { n.server.Serve(transport{c}) }); err != nil {
+		n.ready.lose(l.URL())
 		n.log.Error("listener ended", "url", l.URL(), "error", err)
 	}
 }
@@ -120,12 +128,15 @@ func (n *Node) Stop(ctx context.Context) error {
 	return n.stopErr
 }
 
-// Run starts the node, waits for ctx, and stops it within `shutdown_timeout`.
+// Run starts the node, waits for ctx, drains it and stops it within `shutdown_timeout`.
 func (n *Node) Run(ctx context.Context) error {
 	if err := n.Start(ctx); err != nil {
 		return err
 	}
 	<-ctx.Done()
+	if err := n.Drain(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
 	n.mu.Lock()
 	grace := n.cfg.ShutdownTimeout.Std()
 	n.mu.Unlock()

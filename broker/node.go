@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/skeinmq/skein/broker/config"
 	"github.com/skeinmq/skein/broker/conn"
@@ -34,6 +37,13 @@ type Options struct {
 	// WrapStore puts something before the store that New opens; nil leaves it as it is.
 	// Tests break a store with it.
 	WrapStore func(store.Store) store.Store
+	// Reload reads the configuration again and gives it to [Node.Reload]: what the API's
+	// reload does. Nil: it has none.
+	Reload func(ctx context.Context) error
+	// Pages has the dashboard, see api.Options; nil is none.
+	Pages fs.FS
+	// Collectors are further metrics.
+	Collectors []prometheus.Collector
 }
 
 // Node is one broker. Make it with [New], then Start and Stop, or Run.
@@ -53,10 +63,14 @@ type Node struct {
 	router  *router.Router
 	server  *conn.Server
 	memory  *memoryWatch
+	ready   *readiness
+	drain   *drain
+	web     *web // nil without an HTTP listener
 
 	mu        sync.Mutex
 	cfg       *config.Config
-	access    *access // what auth decides by
+	restart   []string // paths of the last reload that need a restart
+	access    *access  // what auth decides by
 	listeners []*listen.Listener
 	stops     []func(ctx context.Context) error // last in, first out
 	started   bool
@@ -68,7 +82,7 @@ type Node struct {
 // served before Start. The hooks are started and the store is open: Stop must follow,
 // also without a Start.
 func New(cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{log: o.Log, level: o.Level, version: o.Version, cfg: cfg, stats: stats.NewNode()}
+	n := &Node{log: o.Log, level: o.Level, version: o.Version, cfg: cfg, stats: stats.NewNode(), ready: &readiness{why: whyStarting}}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -112,6 +126,10 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 		Router: n.router, Hooks: n.hooks, Stats: n.stats, Log: n.log, Now: time.Now,
 		Settings: n.connSettings(cfg), Blocked: listen.ErrWouldBlock,
 	})
+	n.drain = newDrain(n.server, n.ready, n.drainPlan)
+	if n.web, err = n.newWeb(&o); err != nil {
+		return nil, errors.Join(err, n.Stop(context.Background()))
+	}
 	return n, nil
 }
 

@@ -24,6 +24,11 @@ func (n *Node) Reload(cfg *config.Config) error {
 		}
 		swaps = append(swaps, swap)
 	}
+	swap, err := n.web.prepare()
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	swaps = append(swaps, swap)
 	force := inForce(n.cfg, cfg)
 	next, err := newAccess(force, n.access, n.log)
 	if err != nil {
@@ -33,8 +38,8 @@ func (n *Node) Reload(cfg *config.Config) error {
 		next.close()
 		return fmt.Errorf("reload: bans: %w", err)
 	}
-	if paths := n.cfg.Reloadable(cfg); len(paths) > 0 {
-		n.log.Warn("changes that need a restart were not taken over", "paths", paths)
+	if n.restart = n.cfg.Reloadable(cfg); len(n.restart) > 0 {
+		n.log.Warn("changes that need a restart were not taken over", "paths", n.restart)
 	}
 	for _, swap := range swaps {
 		swap()
@@ -46,6 +51,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 	if n.level != nil {
 		n.level.Set(n.cfg.Log.Level.Slog())
 	}
+	n.web.configure(n.cfg)
 	n.swapAccess(next)
 	n.log.Info("configuration reloaded")
 	return nil

@@ -85,7 +85,7 @@ func (x *Auth) Swap(a Access) <-chan struct{} {
 // [auth.Checker.Review].
 func (x *Auth) Review(old *auth.Checker, h *Client) (code byte, why string) {
 	id := h.Identity()
-	c := auth.Credentials{ClientID: h.id, User: id.User, HasUser: id.HasUser, Remote: h.address(), Listener: h.listener}
+	c := auth.Credentials{ClientID: h.id, User: id.User, HasUser: id.HasUser, Remote: h.Address(), Listener: h.listener}
 	if a := x.access.Load().Checker.Review(old, c, &id); a.Outcome != auth.Allow {
 		return disconnectCode(a.Code), a.Why
 	}
@@ -99,7 +99,7 @@ func (x *Auth) Begin(ctx context.Context, q Connect) Step {
 	k := u.Checker
 	c := auth.Credentials{
 		ClientID: q.Client.id, User: q.User, HasUser: q.HasUser, Password: q.Password, HasPassword: q.HasPassword,
-		TLS: q.TLS, Remote: q.Client.address(), Listener: q.Client.listener,
+		TLS: q.TLS, Remote: q.Client.Address(), Listener: q.Client.listener,
 	}
 	if cert := auth.CertificateOf(q.TLS); !q.Again && (cert.DN != "" || len(cert.SANs) > 0) {
 		q.Client.cert = &cert

@@ -91,7 +91,7 @@ func (x *Auth) judges() bool {
 func (h *Client) Alike(o *Client) bool {
 	a, b := h.cert, o.cert
 	same := a == b || a != nil && b != nil && a.CN == b.CN && a.DN == b.DN && slices.Equal(a.SANs, b.SANs)
-	return same && h.listener == o.listener && h.address() == o.address()
+	return same && h.listener == o.listener && h.Address() == o.Address()
 }
 
 // subjectOf is what rules see of the client as id.
@@ -101,7 +101,7 @@ func (h *Client) subjectOf(id *auth.Identity) *subject {
 	}
 	s := &subject{of: id, Subject: auth.Subject{
 		User: id.User, HasUser: id.HasUser, ClientID: h.id, Listener: h.listener, Groups: id.Groups,
-		Address: h.address(), Partial: h.listener == "",
+		Address: h.Address(), Partial: h.listener == "",
 	}}
 	if h.cert != nil {
 		s.Certificate = *h.cert
@@ -110,8 +110,8 @@ func (h *Client) subjectOf(id *auth.Identity) *subject {
 	return s
 }
 
-// address is the remote address; invalid where there is none.
-func (h *Client) address() netip.Addr {
+// Address is the remote address; invalid where there is none.
+func (h *Client) Address() netip.Addr {
 	if a, err := netip.ParseAddrPort(h.remote); err == nil {
 		return a.Addr()
 	}

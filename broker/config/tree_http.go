@@ -51,6 +51,12 @@ func (h *HTTPServer) Local() bool {
 	return ok && loopback(host)
 }
 
+// Host is the host of the address; empty is all addresses.
+func (h *HTTPServer) Host() string {
+	host, _, _ := splitAddress(h.Address)
+	return host
+}
+
 func defaultHTTPServer() HTTPServer {
 	return HTTPServer{Public: []string{PublicHealth, PublicPage}, MaxBody: 8 * MiB, Streams: 1000}
 }

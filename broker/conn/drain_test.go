@@ -23,7 +23,7 @@ func TestDrainIsGradual(t *testing.T) {
 			done := make(chan error, 1)
 			begun := time.Now()
 			go func() { done <- g.server.Drain(g.t.Context(), 2) }()
-			wait(2400 * time.Millisecond) // the last one gets a moment for its last word
+			wait(2400 * time.Millisecond)    // the last one gets a moment for its last word
 			if n := g.server.Len(); n != 6 { // 5 at 0, 0.5, 1, 1.5 and 2 s
 				t.Errorf("%d are left after 2 s", n)
 			}

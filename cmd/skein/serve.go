@@ -41,6 +41,7 @@ func processSignals() (<-chan os.Signal, func()) {
 // node is what a running broker is asked.
 type node interface {
 	Start(ctx context.Context) error
+	Drain(ctx context.Context) error
 	Stop(ctx context.Context) error
 	Reload(c *config.Config) error
 	Failed() <-chan error
@@ -54,6 +55,7 @@ type server struct {
 	source  config.Source
 	now     *config.Config // the last one that was taken
 	signals <-chan os.Signal
+	reloads chan chan<- error // asked for by the node's API; whoever asks waits
 }
 
 var errKilled = errors.New("ended by a second signal before everything was stopped")
@@ -68,9 +70,10 @@ func (a *app) serve(ctx context.Context, source config.Source) error {
 	signals, stop := a.signals()
 	defer stop()
 	log, level := newLog(a.stderr, c.Log)
-	s := &server{log: log, source: source, now: c, signals: signals, make: func(c *config.Config) (node, error) {
-		return broker.New(c, broker.Options{Log: log, Level: level, Version: buildVersion()})
-	}}
+	s := &server{log: log, source: source, now: c, signals: signals, reloads: make(chan chan<- error)}
+	s.make = func(c *config.Config) (node, error) {
+		return broker.New(c, broker.Options{Log: log, Level: level, Version: buildVersion(), Reload: s.askReload})
+	}
 	if s.node, err = s.make(c); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
@@ -86,12 +89,14 @@ func (s *server) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return s.stop("context ended")
+			return s.stop("context ended", true)
 		case sig := <-s.signals:
 			if sig != syscall.SIGHUP {
-				return s.stop(sig.String())
+				return s.stop(sig.String(), true)
 			}
-			s.reload()
+			_ = s.reload() // it is logged
+		case answer := <-s.reloads:
+			answer <- s.reload()
 		case why := <-s.node.Failed():
 			if err := s.again(ctx, why); err != nil {
 				return err
@@ -104,7 +109,7 @@ func (s *server) run(ctx context.Context) error {
 // process.
 func (s *server) again(ctx context.Context, why error) error {
 	s.log.Error("node cannot go on", "error", why)
-	if err := s.stop(why.Error()); err != nil {
+	if err := s.stop(why.Error(), false); err != nil {
 		return err
 	}
 	if !broker.Rejoin(why) {
@@ -122,14 +127,38 @@ func (s *server) again(ctx context.Context, why error) error {
 	return nil
 }
 
-// stop ends the node in order, within the configured time, or at once at another
-// signal. The goroutine that stops it then ends with the process.
-func (s *server) stop(why string) error {
-	s.log.Info("stopping", "reason", why, "timeout", s.now.ShutdownTimeout.Std())
-	ctx, cancel := context.WithTimeout(context.Background(), s.now.ShutdownTimeout.Std())
-	defer cancel()
+var errStopping = errors.New("the node stops")
+
+// askReload has the loop of run reload, and waits for it. The node's API calls it.
+func (s *server) askReload(ctx context.Context) error {
+	answer := make(chan error, 1) // never full: one value is sent
+	select {
+	case s.reloads <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stop ends the node in order: with drain it first sends its clients away as
+// configured, then it has the configured time. Another signal ends it at once; the
+// goroutine that stops it then ends with the process.
+func (s *server) stop(why string, drain bool) error {
+	s.log.Info("stopping", "reason", why, "drain_delay", s.now.DrainDelay.Std(), "drain_rate", s.now.DrainRate, "timeout", s.now.ShutdownTimeout.Std())
 	done := make(chan error, 1) // never full: one value is sent
-	go func() { done <- s.node.Stop(ctx) }()
+	go func() {
+		if drain {
+			_ = s.node.Drain(context.Background()) // it fails only when its context ends
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), s.now.ShutdownTimeout.Std())
+		defer cancel()
+		done <- s.node.Stop(ctx)
+	}()
 	for {
 		select {
 		case err := <-done:
@@ -138,6 +167,8 @@ func (s *server) stop(why string) error {
 			if sig != syscall.SIGHUP { // there is nothing left to reload
 				return errKilled
 			}
+		case answer := <-s.reloads:
+			answer <- errStopping
 		}
 	}
 }
@@ -157,22 +188,23 @@ func (s *server) stopped(err error) error {
 }
 
 // reload reads the configuration again and puts it into force, or changes nothing.
-func (s *server) reload() {
+func (s *server) reload() error {
 	next, err := config.Load(s.source)
 	if err == nil {
 		err = s.node.Reload(next)
 	}
 	if err == nil {
 		s.now = next
-		return
+		return nil
 	}
 	var problems *config.Problems
 	if !errors.As(err, &problems) {
 		s.log.Error("reload refused, nothing changed", "error", err)
-		return
+		return err
 	}
 	for _, p := range problems.List {
 		s.log.Error("configuration is wrong", "path", p.Path, "problem", p.Message, "where", p.Where)
 	}
 	s.log.Error("reload refused, nothing changed", "problems", len(problems.List))
+	return problems
 }

@@ -130,12 +130,13 @@ func TestReload(t *testing.T) {
 type fakeNode struct {
 	start, reload, end error
 	release            chan struct{} // Stop waits for it, if there is one
-	reloads            int
+	reloads, drains    int
 }
 
 func (*fakeNode) Failed() <-chan error { return nil }
 
 func (f *fakeNode) Start(context.Context) error { return f.start }
+func (f *fakeNode) Drain(context.Context) error { f.drains++; return nil }
 func (f *fakeNode) Reload(*config.Config) error { f.reloads++; return f.reload }
 func (f *fakeNode) Stop(ctx context.Context) (err error) {
 	if f.release != nil {
@@ -146,7 +147,7 @@ func (f *fakeNode) Stop(ctx context.Context) (err error) {
 
 func testServer(n node) (*server, chan os.Signal, *output) {
 	signals, out := make(chan os.Signal, 4), &output{} // never full: tests send fewer
-	return &server{node: n, log: slog.New(slog.NewTextHandler(out, nil)), now: config.Default(), signals: signals}, signals, out
+	return &server{node: n, log: slog.New(slog.NewTextHandler(out, nil)), now: config.Default(), signals: signals, reloads: make(chan chan<- error)}, signals, out
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
@@ -181,6 +182,34 @@ func TestHowAStopEnds(t *testing.T) {
 		if !strings.Contains(out.String(), c.line) {
 			t.Errorf("no %s in %s", c.line, out)
 		}
+		if started := c.node.start == nil; (c.node.drains == 1) != started {
+			t.Errorf("%d drains", c.node.drains)
+		}
+	}
+}
+
+// The node's API has the same reload as SIGHUP, and its caller is told how it went.
+func TestAReloadThatTheNodeAsksFor(t *testing.T) {
+	n := &fakeNode{}
+	s, signals, _ := testServer(n)
+	done := make(chan error, 1)
+	go func() { done <- s.run(t.Context()) }()
+	if err := s.askReload(t.Context()); err != nil || n.reloads != 1 {
+		t.Errorf("%v, %d reloads", err, n.reloads)
+	}
+	s.source.File = filepath.Join(t.TempDir(), "none")
+	var problems *config.Problems
+	if err := s.askReload(t.Context()); !errors.As(err, &problems) {
+		t.Errorf("%v", err)
+	}
+	n.release = make(chan struct{})
+	signals <- syscall.SIGTERM
+	for err := error(problems); !errors.Is(err, errStopping); {
+		err = s.askReload(t.Context()) // it may come before the signal
+	}
+	close(n.release)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
