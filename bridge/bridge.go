@@ -37,6 +37,7 @@ type Inbox interface {
 	Follower
 	Adopter
 	Mover
+	Merger
 }
 
 // Receiver takes messages from other instances.
@@ -102,7 +103,7 @@ func New(o Options) *Bridge {
 // may be accepted. The error is the context's, or names what keeps this instance out.
 func (b *Bridge) Start(ctx context.Context, in Inbox) error {
 	b.in = in
-	b.claims.router = in
+	b.claims.router, b.claims.merger = in, in
 	if err := b.cluster.open(ctx, b.own); err != nil {
 		return err
 	}
@@ -173,6 +174,26 @@ func (b *Bridge) adopt(ctx context.Context, box message.MailboxID, epoch uint64)
 	}
 	a.Orderly = b.cluster.wasReleased(box)
 	b.in.Adopt(box, a)
+	b.spawn(func(context.Context) { b.claims.merge(ctx, box, b.abolish) })
+	return nil
+}
+
+// abolish deletes an adopted mailbox that is empty.
+func (b *Bridge) abolish(ctx context.Context, box message.MailboxID) error {
+	at, err := b.cluster.routes.change(ctx, box, nil, nil, true) // after all removals
+	if err != nil {
+		return err
+	}
+	if err := b.cluster.routes.pass(ctx, at); err != nil {
+		return err
+	}
+	if err := b.records.flush(ctx); err != nil {
+		return err
+	}
+	if err := b.cluster.abolish(ctx, box, boxSessions, boxDelayed, boxGroups); err != nil {
+		return err
+	}
+	b.gone(box)
 	return nil
 }
 

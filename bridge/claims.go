@@ -48,6 +48,7 @@ type claims struct {
 	routes  *routes
 	mail    *mail
 	router  Mover
+	merger  Merger
 	moved   settling
 
 	mu      sync.Mutex

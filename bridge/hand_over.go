@@ -32,6 +32,7 @@ const (
 	controlPrepare byte = 'p'
 	controlMove    byte = 'm'
 	controlClose   byte = 'c'
+	controlMerge   byte = 'g' // of a process to itself
 )
 
 const controlVersion = 1
@@ -74,6 +75,13 @@ func parseControl(b []byte) (c control, err error) {
 // control takes a control entry from the inbox of a mailbox. done is told when it has
 // been dealt with; an entry that comes again finds by its token that it was.
 func (c *claims) control(box message.MailboxID, _ message.Position, payload []byte, done store.Committed) {
+	if len(payload) > 1 && payload[0] == controlVersion && payload[1] == controlMerge {
+		if err := c.mergeOrdered(payload); err != nil {
+			c.log.Error("entry of another instance cannot be read", "mailbox", string(box), "error", err)
+		}
+		done.Committed(nil)
+		return
+	}
 	m, err := parseControl(payload)
 	if err != nil {
 		c.log.Error("entry of another instance cannot be read", "mailbox", string(box), "error", err)

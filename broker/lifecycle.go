@@ -46,6 +46,7 @@ func (n *Node) startLocked(ctx context.Context) error {
 		if err := n.cluster.start(ctx, n.router); err != nil {
 			return err
 		}
+		n.router.Joined()
 	} else if err := n.router.Restore(ctx); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}

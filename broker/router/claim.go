@@ -58,7 +58,7 @@ func (r *Router) expect(h *store.Head) *Client {
 	c.head, c.recorded, c.unloaded = h.Session, true, true
 	c.page.transit = &transit{keep: true}
 	c.restoreSubsLocked(h.Subs)
-	r.users.add(c.head.User, 0)
+	r.users.add(c.head.User, ofSessions, 0)
 	return c
 }
 
@@ -125,6 +125,11 @@ func (c *Client) remain() {
 	}
 	t := c.page.transit
 	c.page.transit = nil
+	if t.merge {
+		c.leaveOwnLocked()
+		t.drop()
+		t.kept = t.late
+	}
 	c.takeKeptLocked(t)
 }
 

@@ -17,8 +17,14 @@ const delayedPrefix = "$delayed/"
 // delayed are the messages published to $delayed/SECONDS/topic, until their time.
 type delayed struct {
 	mu    sync.Mutex
-	items map[delayedKey]*due.Item
+	waits map[delayedKey]delayedMessage
 	seq   uint64
+}
+
+type delayedMessage struct {
+	item *due.Item
+	at   int64 // Unix nanoseconds
+	m    *message.Message
 }
 
 // delayedKey names a delayed message: mailboxes number theirs by themselves.
@@ -77,7 +83,7 @@ func (p *Publisher) delay(pub *message.Publish, m *message.Message) Outcome {
 func (d *delayed) add(r *Router, m *message.Message, at int64, pend *Pending) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if limit := r.Settings().DelayedCount; limit > 0 && len(d.items) >= limit {
+	if limit := r.Settings().DelayedCount; limit > 0 && len(d.waits) >= limit {
 		return false
 	}
 	d.seq++
@@ -103,14 +109,19 @@ func (d *delayed) number() uint64 {
 
 func (d *delayed) waitLocked(r *Router, seq delayedKey, at int64, m *message.Message) {
 	r.stats.Delayed.Inc()
-	d.items[seq] = r.due.Add(time.Unix(0, at), func() { r.events.aside(func() { d.fire(r, seq, m) }) })
+	item := r.due.Add(time.Unix(0, at), func() { r.events.aside(func() { d.fire(r, seq, m) }) })
+	d.waits[seq] = delayedMessage{item, at, m}
 }
 
 // fire publishes a message whose time has come, and removes its record.
 func (d *delayed) fire(r *Router, seq delayedKey, m *message.Message) {
 	d.mu.Lock()
-	delete(d.items, seq)
+	_, waits := d.waits[seq]
+	delete(d.waits, seq)
 	d.mu.Unlock()
+	if !waits { // it was moved to another mailbox
+		return
+	}
 	r.stats.Delayed.Dec()
 	drop, why := m.Expired(r.now().UnixNano()), stats.DropExpired
 	if !drop {

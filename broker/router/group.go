@@ -104,7 +104,14 @@ func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 	}
 	m := has.members[i]
 	has.members = slices.Delete(has.members, i, i+1)
-	g := m.g
+	m.quit()
+	return c.giveBackLocked(func(o *member) bool { return o == m })
+}
+
+// quit takes a member out of its group, which ends with the last one. The client's lock is
+// held.
+func (m *member) quit() {
+	g, r := m.g, m.g.r
 	b := g.box
 	b.groups.mu.Lock()
 	g.mu.Lock()
@@ -115,16 +122,15 @@ func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 	}
 	last := len(g.members) == 0
 	if last {
-		delete(b.groups.byKey, key)
+		delete(b.groups.byKey, g.key)
 		r.stats.SharedGroups.Dec()
 		g.endAllLocked()
 	}
 	g.mu.Unlock()
 	if last {
-		b.shared.Unsubscribe(key.filter, g)
+		b.shared.Unsubscribe(g.key.filter, g)
 	}
 	b.groups.mu.Unlock()
-	return c.giveBackLocked(func(o *member) bool { return o == m })
 }
 
 // firstLocked is the index of the member that the strategy chooses for m; those

@@ -60,6 +60,7 @@ type origin struct {
 	at      message.Position
 	matched message.Position // of the route table
 	again   bool             // it may be known already
+	box     *box             // whose inbox it came through; nil is what was published here
 }
 
 // bundleBits are how many bundles an entry of an inbox can have, as a power of two: a
@@ -121,7 +122,7 @@ func (r *Router) Deliver(box message.MailboxID, at message.Position, b *message.
 		f.index++
 	}
 	r.store.Wait(nothing)
-	f.from = origin{at: at<<bundleBits | min(f.index, 1<<bundleBits-1), matched: b.Matched, again: b.Again || at <= f.p.box.replays}
+	f.from = origin{box: f.p.box, at: at<<bundleBits | min(f.index, 1<<bundleBits-1), matched: b.Matched, again: b.Again || at <= f.p.box.replays}
 	f.p.acks = arrival{done, r.log}
 	f.take(&f.p, b)
 }
@@ -487,3 +488,6 @@ func overlapOf(list []message.ID) map[message.ID]struct{} {
 	}
 	return m
 }
+
+// Joined is called once the node has joined a cluster, in the place of Restore.
+func (r *Router) Joined() { r.outcomes.start() }

@@ -27,30 +27,35 @@ type Settings struct {
 	MaxPersistent    int // persistent sessions, 0 is unlimited
 	MaxPerUser       int // persistent sessions of one user, 0 is unlimited
 	MaxSubscriptions int // a client, 0 is unlimited
-	MaxQueued        int // messages in all queues, 0 is unlimited
-	MaxQueuedBytes   int64
-	MaxLevels        int // of a topic name or filter, 0 is unlimited
-	MaxTopicLength   int // bytes of a topic name or filter, 0 is unlimited
-	MaximumQoS       byte
-	RetainAvailable  bool
-	Wildcards        bool
-	SubIDs           bool
-	Shared           bool
-	Strategy         Strategy
-	NoMatchCode      bool // PUBACK 0x10 when nobody subscribes
-	CheckFormat      bool // payload format indicator 1 is verified
-	DenyClose        bool // a refused 3.x publish closes the connection
-	MaxRetained      int  // 0 is unlimited
-	MaxRetainedBytes int64
-	DelayedEnabled   bool
-	DelayedMax       time.Duration
-	DelayedCount     int
-	WillGrace        time.Duration
-	Receipts         bool // publishers are told what became of messages whose property asks for it
-	ReceiptsEach     int  // targets of a message up to which each is told of alone
-	ReceiptsOpen     int  // messages with more whose summary waits, 0 is unlimited
-	ReceiptsClient   bool // receipts name the client
-	Durable          bool // the store outlives the process
+	// MaxUserConnections and MaxUserSubscriptions are of one user on this node; 0 is
+	// unlimited.
+	MaxUserConnections   int
+	MaxUserSubscriptions int
+	AnyUser              bool // sessions may be resumed by other users than those that made them
+	MaxQueued            int  // messages in all queues, 0 is unlimited
+	MaxQueuedBytes       int64
+	MaxLevels            int // of a topic name or filter, 0 is unlimited
+	MaxTopicLength       int // bytes of a topic name or filter, 0 is unlimited
+	MaximumQoS           byte
+	RetainAvailable      bool
+	Wildcards            bool
+	SubIDs               bool
+	Shared               bool
+	Strategy             Strategy
+	NoMatchCode          bool // PUBACK 0x10 when nobody subscribes
+	CheckFormat          bool // payload format indicator 1 is verified
+	DenyClose            bool // a refused 3.x publish closes the connection
+	MaxRetained          int  // 0 is unlimited
+	MaxRetainedBytes     int64
+	DelayedEnabled       bool
+	DelayedMax           time.Duration
+	DelayedCount         int
+	WillGrace            time.Duration
+	Receipts             bool // publishers are told what became of messages whose property asks for it
+	ReceiptsEach         int  // targets of a message up to which each is told of alone
+	ReceiptsOpen         int  // messages with more whose summary waits, 0 is unlimited
+	ReceiptsClient       bool // receipts name the client
+	Durable              bool // the store outlives the process
 	// Linger is how long the record of a message to a subscriber that keeps up may wait
 	// for its acknowledgement, at least; 0 is not at all.
 	Linger    time.Duration
@@ -116,7 +121,7 @@ func New(o Options) *Router {
 	r.set.Store(&o.Settings)
 	r.reg.init()
 	r.retained = newRetained(r)
-	r.delayed.items = map[delayedKey]*due.Item{}
+	r.delayed.waits = map[delayedKey]delayedMessage{}
 	r.exclusive.holders = map[topic.Filter]*Client{}
 	r.outcomes = outcomes{r: r, held: true, tallies: map[message.ID]*tally{}, closing: make(chan struct{})}
 	r.events = newEvents(r)

@@ -9,11 +9,17 @@ import (
 // was enqueued since the move was prepared; what comes after the move was ordered is
 // kept until it is known whether the session has gone. At the new one everything is kept
 // until the session has arrived.
+//
+// A session that goes from an adopted mailbox to the process's own one is at both ends at
+// once: what comes through the old mailbox is enqueued and noted, then kept in late; what
+// comes for the new one is kept.
 type transit struct {
 	token string
 	keep  bool
+	merge bool
 	noted []noted
 	kept  []kept
+	late  []kept // of a merge: through the old mailbox, after the move was ordered
 }
 
 // noted is a message that the session was given while its move was prepared.
@@ -45,6 +51,9 @@ func (c *Client) admitsLocked(from origin) bool {
 		return true
 	}
 	p := c.page
+	if p.transit != nil && p.transit.merge && from.box != c.boxLocked() {
+		return true // a place in another inbox: arrival judges it
+	}
 	if from.at <= p.at || from.matched < p.since {
 		return false
 	}
@@ -65,9 +74,19 @@ func (c *Client) keepsLocked(e *session.Entry, from origin, wait func() *Pending
 		return true
 	}
 	t := p.transit
+	var list *[]kept
+	if t != nil {
+		list = &t.kept
+	}
 	switch {
 	case t == nil:
 		return false
+	case t.merge && from.box != c.boxLocked():
+		if e.QoS == 0 {
+			return true
+		}
+	case t.merge && t.keep:
+		list = &t.late
 	case !t.keep:
 		t.noted = append(t.noted, noted{e.Msg.ID, from.matched})
 		return false
@@ -79,18 +98,22 @@ func (c *Client) keepsLocked(e *session.Entry, from origin, wait func() *Pending
 		k.pend = wait()
 		k.pend.left.Add(1)
 	}
-	t.kept = append(t.kept, k)
+	*list = append(*list, k)
 	return true
 }
 
-// dropKeptLocked lets go of what was kept: others have it.
+// drop lets go of what was kept: others have it.
 func (t *transit) drop() {
-	for i := range t.kept {
-		if p := t.kept[i].pend; p != nil {
+	dropKept(t.kept)
+	t.kept = nil
+}
+
+func dropKept(list []kept) {
+	for i := range list {
+		if p := list[i].pend; p != nil {
 			p.done()
 		}
 	}
-	t.kept = nil
 }
 
 // takeKeptLocked enqueues what was kept and is the session's: matched at since or later,
