@@ -31,6 +31,7 @@ func (n *Node) routerSettings(c *config.Config) router.Settings {
 		Expiry3x: s.Expiry3x.Seconds(), MaxExpiry: s.MaxExpiry.Seconds(), MaxInflight: s.MaxInflight,
 		Queue:     queueLimits(c),
 		QueueQoS0: s.QueueQoS0, MaxPersistent: s.MaxPersistent, MaxPerUser: s.MaxPerUser, MaxSubscriptions: s.MaxSubscriptions,
+		MaxUserConnections: c.Limits.PerUser, MaxUserSubscriptions: c.Limits.SubscriptionsPerUser, AnyUser: !s.SameUser,
 		MaxLevels: c.Limits.TopicLevels, MaxTopicLength: c.Limits.TopicLength,
 		MaximumQoS: byte(m.MaximumQoS), RetainAvailable: m.RetainAvailable, Wildcards: m.WildcardSubscriptions,
 		SubIDs: m.SubscriptionIdentifiers, Shared: m.SharedSubscriptions, Strategy: strategies[c.Shared.Strategy],
@@ -77,9 +78,10 @@ func (n *Node) connSettings(c *config.Config) conn.Settings {
 		PacketTimeout: l.PacketTimeout.Std(), HandshakeTimeout: l.HandshakeTimeout.Std(),
 		HandshakeSize: int(min(l.HandshakeSize, math.MaxInt32)),
 		PublishRate:   l.PublishRate, PublishBytes: int(min(l.PublishBytes, math.MaxInt32)),
+		UserRate: l.PublishRatePerUser, AddressRate: l.PublishRatePerAddress,
 		Admit: conn.AdmitSettings{
 			Connections: limit, PerAddress: l.PerAddress, Rate: l.ConnectRate, Burst: l.ConnectBurst,
-			RatePerAddress: l.ConnectRatePerAddress, FlapConnects: l.Flapping.Connects,
+			RatePerAddress: l.ConnectRatePerAddress, RatePerUser: l.ConnectRatePerUser, FlapConnects: l.Flapping.Connects,
 			FlapWindow: l.Flapping.Window.Std(), FlapBan: l.Flapping.Ban.Std(), OverLimit: n.memory.over,
 		},
 	}

@@ -33,7 +33,7 @@ func Default() *Config {
 		Session: Session{
 			Expiry3x: 7 * day, MaxExpiry: Never, MaxInflight: 1000,
 			Queue:         Queue{Overflow: DropOldest},
-			MaxPersistent: 1_000_000, MaxSubscriptions: 2_000_000, WillGrace: 10 * second, DedupeWindow: hour,
+			MaxPersistent: 1_000_000, MaxSubscriptions: 2_000_000, SameUser: true, WillGrace: 10 * second, DedupeWindow: hour,
 		},
 		Shared: Shared{Strategy: RoundRobin},
 		Limits: Limits{

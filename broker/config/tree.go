@@ -157,6 +157,7 @@ type Session struct {
 	MaxPersistent    int      `koanf:"max_persistent" max:"1000000000"`    // 0 is no limit
 	MaxPerUser       int      `koanf:"max_per_user" max:"1000000000"`      // persistent ones of one user; 0 is no limit
 	MaxSubscriptions int      `koanf:"max_subscriptions" max:"1000000000"` // of a client; 0 is no limit
+	SameUser         bool     `koanf:"same_user"`
 	WillGrace        Duration `koanf:"will_grace" max:"1h"`
 	DedupeWindow     Duration `koanf:"dedupe_window" min:"1m" max:"168h" whole:"1s"`
 }
@@ -203,8 +204,13 @@ type Limits struct {
 	ConnectRate           int      `koanf:"connect_rate" max:"1000000"`  // a second
 	ConnectBurst          int      `koanf:"connect_burst" max:"1000000"` // 0 is one second of ConnectRate
 	ConnectRatePerAddress int      `koanf:"connect_rate_per_address" max:"1000000"`
-	PublishRate           int      `koanf:"publish_rate" max:"1000000000"` // of a client, a second
-	PublishBytes          Size     `koanf:"publish_bytes" max:"1GiB"`      // of a client, a second
+	ConnectRatePerUser    int      `koanf:"connect_rate_per_user" max:"1000000"`
+	PerUser               int      `koanf:"connections_per_user" max:"100000000"`    // 0 is no limit
+	SubscriptionsPerUser  int      `koanf:"subscriptions_per_user" max:"1000000000"` // 0 is no limit
+	PublishRate           int      `koanf:"publish_rate" max:"1000000000"`           // of a client, a second
+	PublishRatePerUser    int      `koanf:"publish_rate_per_user" max:"1000000000"`
+	PublishRatePerAddress int      `koanf:"publish_rate_per_address" max:"1000000000"`
+	PublishBytes          Size     `koanf:"publish_bytes" max:"1GiB"` // of a client, a second
 	OutputBuffer          Size     `koanf:"output_buffer" min:"16KiB" max:"1GiB"`
 	InboundBytes          Size     `koanf:"inbound_bytes" min:"16KiB" max:"1GiB"`
 	WriteTimeout          Duration `koanf:"write_timeout" min:"100ms" max:"24h"`

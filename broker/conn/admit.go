@@ -13,6 +13,7 @@ type AdmitSettings struct {
 	Rate           int // connects a second
 	Burst          int // 0 is one second of Rate
 	RatePerAddress int // connects a second
+	RatePerUser    int // connects a second
 	FlapConnects   int // connects of one client id within FlapWindow that ban it
 	FlapWindow     time.Duration
 	FlapBan        time.Duration
@@ -29,8 +30,10 @@ type door struct {
 	all       bucket
 	addresses map[netip.Addr]*address
 	clients   map[string]*flapper
+	users     map[string]*bucket // of connects
 	sweepAddr int
 	sweepID   int
+	sweepUser int
 }
 
 type address struct {
@@ -46,8 +49,8 @@ type flapper struct {
 }
 
 func (d *door) init() {
-	d.addresses, d.clients = map[netip.Addr]*address{}, map[string]*flapper{}
-	d.sweepAddr, d.sweepID = sweepFrom, sweepFrom
+	d.addresses, d.clients, d.users = map[netip.Addr]*address{}, map[string]*flapper{}, map[string]*bucket{}
+	d.sweepAddr, d.sweepID, d.sweepUser = sweepFrom, sweepFrom, sweepFrom
 }
 
 // open answers the reason code and the rule that refuse a connection of an address. If
@@ -106,6 +109,31 @@ func (d *door) sweepAddresses(set *AdmitSettings, now time.Time) {
 		}
 	}
 	d.sweepAddr = max(sweepFrom, 2*len(d.addresses))
+}
+
+// tooOften counts a connect of a user, once it is known to be this one, and reports
+// whether it was one too many.
+func (d *door) tooOften(user string, set *AdmitSettings, now time.Time) bool {
+	rate := float64(set.RatePerUser)
+	if rate <= 0 || user == "" {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.users[user]
+	if b == nil {
+		if len(d.users) >= d.sweepUser {
+			for u, b := range d.users {
+				if now.Sub(b.last) > time.Second { // it is full again
+					delete(d.users, u)
+				}
+			}
+			d.sweepUser = max(sweepFrom, 2*len(d.users))
+		}
+		b = &bucket{}
+		d.users[user] = b
+	}
+	return !b.take(now, rate, rate)
 }
 
 // banned reports whether a client id is banned for connecting too often.

@@ -126,3 +126,28 @@ func TestMemoryIsShort(t *testing.T) {
 		}
 	})
 }
+
+func TestConnectRateOfAUser(t *testing.T) {
+	test(t, func(s *setup) { s.Admit.RatePerUser = 2 }, func(g *rig) {
+		refused := func(user string, n int) (no int) {
+			for range n {
+				c := g.dial(home, false)
+				c.send(harness.Connect{User: user}.Bytes())
+				if c.take() == "connack:9f" {
+					no++
+				}
+			}
+			return no
+		}
+		if n := refused("ann", 5); n != 3 {
+			t.Errorf("%d of 5 were refused", n)
+		}
+		if n := refused("bob", 2) + refused("", 5); n != 0 {
+			t.Errorf("%d of others were refused", n)
+		}
+		wait(time.Second)
+		if n := refused("ann", 1); n != 0 {
+			t.Error("refused after a second")
+		}
+	})
+}

@@ -9,17 +9,16 @@ type bucket struct {
 	last   time.Time
 }
 
-// buckets are a client's publish rates.
-type buckets struct{ messages, bytes bucket }
-
 // fill brings the tokens up to date: rate a second, burst at most.
 func (b *bucket) fill(now time.Time, rate, burst float64) {
 	if b.last.IsZero() {
 		b.tokens = burst
 	} else {
-		b.tokens = min(burst, b.tokens+now.Sub(b.last).Seconds()*rate)
+		b.tokens = min(burst, b.tokens+max(0, now.Sub(b.last).Seconds())*rate)
 	}
-	b.last = now
+	if now.After(b.last) { // connections that share it read the clock at their own time
+		b.last = now
+	}
 }
 
 // take takes one token if there is a whole one.

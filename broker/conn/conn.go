@@ -133,6 +133,7 @@ func (c *Conn) read() {
 
 // leave takes the connection out of what counts them.
 func (c *Conn) leave() {
+	c.leaveRates()
 	if c.counted {
 		c.s.door.close(c.t.RemoteAddr().Addr())
 	}

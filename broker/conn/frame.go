@@ -84,22 +84,3 @@ func (c *Conn) ack(h byte, body []byte) {
 		c.scratch.count.Out.Packet(answered+1, 4)
 	}
 }
-
-// rate makes reading rest when the client has published more than it may.
-func (c *Conn) rate() {
-	defer c.s.stats.Add(&c.scratch.count)
-	if c.set.PublishRate == 0 && c.set.PublishBytes == 0 {
-		return
-	}
-	if c.buckets == nil {
-		c.buckets = &buckets{}
-	}
-	count := &c.scratch.count.In
-	now := c.s.time(c.lastRead)
-	if r := float64(c.set.PublishRate); r > 0 {
-		c.pause = max(c.pause, c.buckets.messages.spend(now, float64(count.TotalPublish()), r))
-	}
-	if r := float64(c.set.PublishBytes); r > 0 {
-		c.pause = max(c.pause, c.buckets.bytes.spend(now, float64(count.Bytes[wire.TypePublish]), r))
-	}
-}

@@ -123,6 +123,9 @@ func (c *Conn) connect(ctx context.Context, pk *wire.Packet) bool {
 	if c.s.door.connects(c.hook.ID(), &c.set.Admit, c.s.now()) {
 		return c.reject(codeBanned, "limits.flapping")
 	}
+	if c.s.door.tooOften(c.user(), &c.set.Admit, c.s.now()) {
+		return c.reject(codeConnectionRate, "limits.connect_rate_per_user")
+	}
 	q := router.ConnectRequest{ID: router.ClientID(c.hook.ID()), Clean: pk.Connect.Clean, Link: c.newLink(pk)}
 	who := c.hook.Identity()
 	q.User, q.HasUser = who.User, who.HasUser
@@ -224,6 +227,7 @@ func (c *Conn) establish(ctx context.Context, pk *wire.Packet, q router.ConnectR
 		return c.reject(refused.Code, refused.Why)
 	}
 	c.connected = true
+	c.shareRates()
 	c.lastRead = c.s.instant()                                   // authentication and the store may have taken their time
 	c.keepAlive = time.Duration(keepAlive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
 	c.s.stats.Connect(versionName(c.version))

@@ -310,3 +310,48 @@ func TestFloodAtTheEnd(t *testing.T) {
 		<-over
 	})
 }
+
+// Connections of a user, and of an address, share a rate; others are not slowed down.
+func TestSharedPublishRates(t *testing.T) {
+	for rule, change := range map[string]func(*setup){
+		"limits.publish_rate_per_user":    func(s *setup) { s.UserRate = 10 },
+		"limits.publish_rate_per_address": func(s *setup) { s.AddressRate = 10 },
+	} {
+		test(t, change, func(g *rig) {
+			dial := func(address, user, id string) *client {
+				c := g.dial(address, false)
+				c.send(harness.Connect{ID: id, User: user, KeepAlive: harness.NoKeepAlive}.Bytes())
+				c.want("connack:00")
+				return c
+			}
+			a, b := dial("192.0.2.1", "ann", "a"), dial("192.0.2.1", "ann", "b")
+			other := dial("192.0.2.2", "bob", "c")
+			// The first messages of both together are within the rate.
+			time50 := func(c ...*client) time.Duration {
+				begun := time.Now()
+				for _, c := range c {
+					for i := range 25 {
+						c.send(publish(fmt.Sprint(i), 0, 5))
+						wait(time.Millisecond)
+					}
+					c.send(harness.Ping())
+				}
+				for _, c := range c {
+					for got := ""; got != "pong"; got = c.take() {
+						wait(100 * time.Millisecond)
+					}
+				}
+				return time.Since(begun)
+			}
+			if d := time50(a, b); d < 3*time.Second || d > 6*time.Second {
+				t.Errorf("%s: 50 messages of two at 10 a second took %v", rule, d)
+			}
+			if d := time50(other); d < time.Second || d > 3*time.Second {
+				t.Errorf("%s: 25 messages of another took %v", rule, d)
+			}
+			if n := g.stats.Snapshot().Throttled[rule]; n == 0 {
+				t.Errorf("%s: not counted: %v", rule, g.stats.Snapshot().Throttled)
+			}
+		})
+	}
+}

@@ -68,6 +68,8 @@ type Settings struct {
 	HandshakeSize    int // bytes of a packet before the connection is accepted
 	PublishRate      int // messages a second, 0 is unlimited
 	PublishBytes     int // bytes of publishes a second, 0 is unlimited
+	UserRate         int // messages a second of all connections of a user, 0 is unlimited
+	AddressRate      int // messages a second of all connections of an address, 0 is unlimited
 	Admit            AdmitSettings
 }
 
@@ -95,6 +97,9 @@ type Server struct {
 	start   time.Time
 	set     atomic.Pointer[Settings]
 	door    door
+
+	users     pool[string]     // rates
+	addresses pool[netip.Addr] // as above
 
 	draining atomic.Bool // new connections are refused
 

@@ -70,13 +70,28 @@ func (r *Router) connect(ctx context.Context, q ConnectRequest, ready func([]byt
 	if persistent && r.overPersistent(old) {
 		return &ConnectError{codeQuotaExceeded, "session.max_persistent"}
 	}
+	if !r.users.add(q.User, ofConnections, r.Settings().MaxUserConnections) {
+		return &ConnectError{codeQuotaExceeded, "limits.connections_per_user"}
+	}
+	if err := r.enter(ctx, q, old, epoch, expiry, persistent, ready); err != nil {
+		r.users.remove(q.User, ofConnections, 1)
+		return err
+	}
+	return nil
+}
+
+// enter gives a connection that may come in the session that outlived another, or a new
+// one.
+func (r *Router) enter(ctx context.Context, q ConnectRequest, old *Client, epoch message.Epoch, expiry uint32, persistent bool,
+	ready func([]byte, ConnectResult) []byte,
+) error {
 	if old != nil && (q.Clean || !old.Persistent()) {
 		r.endSession(old)
 		old = nil
 	}
 	c := old
 	if c == nil {
-		if persistent && !r.users.add(q.User, r.Settings().MaxPerUser) {
+		if persistent && !r.users.add(q.User, ofSessions, r.Settings().MaxPerUser) {
 			return &ConnectError{codeQuotaExceeded, "session.max_per_user"}
 		}
 		c = r.newClient(q.ID, persistent)
@@ -141,11 +156,11 @@ func (r *Router) overPersistent(old *Client) bool {
 }
 
 // belongs reports whether user may have the session. One that was made without a
-// user name belongs to nobody.
+// user name belongs to nobody, and all do with Settings.AnyUser.
 func (c *Client) belongs(user string, has bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.head.HasUser || has && c.head.User == user
+	return !c.head.HasUser || has && c.head.User == user || c.r.Settings().AnyUser
 }
 
 // takeOver closes the older connection of a session and waits until it has left.
@@ -192,7 +207,7 @@ func (r *Router) newClient(id message.ClientID, persistent bool) *Client {
 // gate of the client id keeps other connects away.
 func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res ConnectResult, ready func([]byte, ConnectResult) []byte) error {
 	l := q.Link
-	l.client = c
+	l.client, l.user = c, q.User
 	l.plain = l.MaxPacket == 0 && l.AliasMax == 0 && l.stream == nil
 	l.since = r.now().UnixNano()
 	if err := c.load(ctx); err != nil {
@@ -206,9 +221,12 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 		r.IdentityChanged()
 	}
 	c.hook = l.Hook
-	if res.Present && c.head.User != q.User { // it was nobody's
-		r.users.remove(c.head.User)
-		r.users.add(q.User, 0)
+	if res.Present && c.head.User != q.User { // it was nobody's, or sessions are anybody's
+		r.users.remove(c.head.User, ofSessions, 1)
+		r.users.add(q.User, ofSessions, 0)
+		n := c.subs.len()
+		r.users.remove(c.head.User, ofSubscriptions, n)
+		r.users.addAll(q.User, ofSubscriptions, n, 0)
 	}
 	c.head = store.Session{
 		ID: q.ID, User: q.User, HasUser: q.HasUser, Epoch: c.head.Epoch + 1, Version: l.Version, Expiry: res.Expiry, Will: q.Will,

@@ -456,3 +456,69 @@ func TestEndedSessionsCountWhatTheyDrop(t *testing.T) {
 		g.balanced()
 	})
 }
+
+func TestSessionsOfAnybody(t *testing.T) {
+	g := newRig(t, func(s *setup) { s.AnyUser = true; s.MaxPerUser = 1; s.MaxUserSubscriptions = 1 })
+	c := g.connect("c", dial{user: "ann"})
+	c.subscribe(1, "a")
+	c.bye()
+	c, res, err := g.tryConnect("c", dial{user: "bob"})
+	if err != nil || !res.Present {
+		t.Fatalf("bob did not get ann's session: %+v, %v", res, err)
+	}
+	// What it has counts for bob now.
+	if codes := c.subscribe(1, "b")[0]; codes != codeQuotaExceeded {
+		t.Errorf("bob's second subscription: %#x", codes)
+	}
+	ann := g.connect("d", dial{user: "ann"})
+	if code := ann.subscribe(1, "b")[0]; code != 1 {
+		t.Errorf("ann's first subscription: %#x", code)
+	}
+}
+
+func TestConnectionsOfAUserAreLimited(t *testing.T) {
+	g := newRig(t, func(s *setup) { s.MaxUserConnections = 2 })
+	one, two := g.connect("1", dial{user: "ann"}), g.connect("2", dial{user: "ann"})
+	_, _, err := g.tryConnect("3", dial{user: "ann"})
+	var e *ConnectError
+	if !asConnectError(err, &e) || e.Code != codeQuotaExceeded || e.Why != "limits.connections_per_user" {
+		t.Errorf("%v", err)
+	}
+	for i := range 5 {
+		g.connect(fmt.Sprint("nobody", i), dial{})
+		g.connect(fmt.Sprint("bob", i), dial{user: fmt.Sprint("bob", i)})
+	}
+	next := make(chan *peer)
+	go func() { next <- g.connect("2", dial{user: "ann"}) }() // her own is taken over
+	<-two.gone
+	two.drop()
+	<-next
+	one.bye()
+	g.connect("3", dial{user: "ann"})
+	if _, _, err := g.tryConnect("4", dial{user: "ann"}); err == nil {
+		t.Error("a third came in")
+	}
+}
+
+func TestSubscriptionsOfAUserAreLimited(t *testing.T) {
+	g := newRig(t, func(s *setup) { s.MaxUserSubscriptions = 2 })
+	a, b := g.connect("a", dial{user: "ann"}), g.connect("b", dial{user: "ann"})
+	for i, c := range []struct {
+		p      *peer
+		filter string
+		want   byte
+	}{{a, "1", 1}, {b, "2", 1}, {a, "3", codeQuotaExceeded}, {b, "2", 1}, {g.connect("n", dial{}), "1", 1}, {g.connect("o", dial{user: "bob"}), "1", 1}} {
+		if got := c.p.subscribe(1, c.filter)[0]; got != c.want {
+			t.Errorf("%d: %s: %#x, want %#x", i, c.filter, got, c.want)
+		}
+	}
+	b.unsubscribe("2")
+	if got := a.subscribe(1, "3")[0]; got != 1 {
+		t.Errorf("in the place of one that went: %#x", got)
+	}
+	a.bye()
+	g.connect("a", dial{user: "ann", clean: true}) // its session's are gone
+	if got := b.subscribe(1, "4")[0]; got != 1 {
+		t.Errorf("after a session's end: %#x", got)
+	}
+}

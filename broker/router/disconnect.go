@@ -67,6 +67,7 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 		r.endSession(c)
 	}
 	wakeAll(woken)
+	r.users.remove(l.user, ofConnections, 1)
 	l.hasLeft()
 	return ended
 }
@@ -242,7 +243,7 @@ func (r *Router) deleteSession(c *Client) {
 		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindSession, Delete: true})
 	}
 	if persistent {
-		r.users.remove(c.head.User)
+		r.users.remove(c.head.User, ofSessions, 1)
 		r.stats.PersistentSessions.Dec()
 	}
 	r.stats.Sessions.Dec()

@@ -36,6 +36,7 @@ type Link struct {
 	Gone func() <-chan struct{}
 
 	client  *Client
+	user    string            // who the connection is counted for
 	since   int64             // when Connect accepted it, Unix nanoseconds
 	stream  *Stream           // of a Link that OpenStream made: messages go there instead of Out
 	left    chan struct{}     // guarded by client.mu; made by who waits for Disconnect, which closes it

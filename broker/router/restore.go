@@ -56,7 +56,7 @@ func (r *Router) restoreHeadIn(b *box, h *store.Head, grace time.Duration) *Clie
 	c.head, c.recorded = h.Session, true
 	c.ghost, c.unloaded = !persistent, persistent
 	if persistent {
-		r.users.add(c.head.User, 0)
+		r.users.add(c.head.User, ofSessions, 0)
 		c.sess = session.RestoreHead(h.Queue, r.Settings().Queue)
 		c.restoreSubsLocked(h.Subs)
 		c.accountLocked()

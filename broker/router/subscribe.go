@@ -76,7 +76,7 @@ func (c *Client) enterAllLocked(subs []*subscription, codes []byte) (walks []*cu
 			continue
 		}
 		known := c.subs.get(s.Filter) != nil
-		if !known && limit > 0 && c.subs.len() >= limit || s.parsed.Exclusive && !r.exclusive.take(s.parsed.Filter, c) {
+		if !known && (limit > 0 && c.subs.len() >= limit || r.users.over(c.head.User, ofSubscriptions, r.Settings().MaxUserSubscriptions)) || s.parsed.Exclusive && !r.exclusive.take(s.parsed.Filter, c) {
 			codes[i] = codeQuotaExceeded
 			continue
 		}
@@ -146,6 +146,7 @@ func (c *Client) enterLocked(s *subscription) {
 	}
 	if !known {
 		r.stats.Subscriptions.Inc()
+		r.users.add(c.head.User, ofSubscriptions, 0)
 		if s.parsed.Group != "" {
 			r.stats.SharedSubscriptions.Inc()
 		}
@@ -163,6 +164,7 @@ func (c *Client) removeLocked(s *subscription) (woken []*Group) {
 		r.cluster.Leave(c.boxLocked().id, []string{s.announcement()})
 	}
 	r.stats.Subscriptions.Dec()
+	r.users.remove(c.head.User, ofSubscriptions, 1)
 	if s.parsed.Group != "" {
 		r.stats.SharedSubscriptions.Dec()
 		woken = r.leaveLocked(c, s)

@@ -40,6 +40,7 @@ type Node struct {
 	// Disconnected ended connections by reason, Refused connections and packets
 	// by the rule that refused them.
 	Connected, Disconnected, Refused Labels
+	Throttled                        Labels   // rests of reading, by the rule that made them
 	Refusals                         Refusals // the most recent ones
 
 	_ pad

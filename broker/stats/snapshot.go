@@ -12,6 +12,7 @@ type Snapshot struct {
 	Connected      map[string]uint64
 	Disconnected   map[string]uint64
 	Refused        map[string]uint64
+	Throttled      map[string]uint64
 
 	Sessions, PersistentSessions       int64
 	ExpiredSessions, Takeovers         uint64
@@ -37,6 +38,7 @@ func (n *Node) Snapshot() *Snapshot {
 		Connected:           n.Connected.Load(),
 		Disconnected:        n.Disconnected.Load(),
 		Refused:             n.Refused.Load(),
+		Throttled:           n.Throttled.Load(),
 		Sessions:            n.Sessions.Load(),
 		PersistentSessions:  n.PersistentSessions.Load(),
 		ExpiredSessions:     n.ExpiredSessions.Load(),
