@@ -67,3 +67,6 @@ func (c *cluster) snapshot() ClusterStats {
 	}
 	return s
 }
+
+// ClusterStats is what this instance did with the others, for the metrics.
+func (b *Bridge) ClusterStats() ClusterStats { return b.cluster.snapshot() }

@@ -29,12 +29,13 @@ type consumer struct {
 	epoch uint64
 	ctx   context.Context // ends when the mailbox is lost
 
-	read     string        // id of the last entry that was read; of the reader
-	handed   mark          // all before has been handed over
-	finished mark          // all before has been done
-	slots    chan struct{} // one for each entry under way; full, nothing is read
-	done     chan struct{} // one token: something can be trimmed
-	many     chan struct{} // one token: much can
+	taken    map[string]uint64 // what each sender of QoS 0 was told; of the ear
+	read     string            // id of the last entry that was read; of the reader
+	handed   mark              // all before has been handed over
+	finished mark              // all before has been done
+	slots    chan struct{}     // one for each entry under way; full, nothing is read
+	done     chan struct{}     // one token: something can be trimmed
+	many     chan struct{}     // one token: much can
 
 	mu    sync.Mutex
 	under []*entry // handed over and not trimmed, by position
@@ -67,7 +68,7 @@ func (m *mail) consume(box message.MailboxID, in Receiver) error {
 	}
 	c := &consumer{
 		m: m, in: in, box: box, epoch: epoch, ctx: ctx,
-		slots: make(chan struct{}, maxUnder), done: make(chan struct{}, 1), many: make(chan struct{}, 1),
+		taken: make(map[string]uint64), slots: make(chan struct{}, maxUnder), done: make(chan struct{}, 1), many: make(chan struct{}, 1),
 	}
 	if err := c.begin(); err != nil {
 		return err
@@ -263,28 +264,6 @@ func (c *consumer) known(at message.Position) error {
 		if uint64(at) > end {
 			return errParcel
 		}
-	}
-}
-
-// hear takes a message of the mailbox's channel.
-func (c *consumer) hear(text string) {
-	err := walk([]byte(text), func(kind byte, payload []byte) error {
-		switch kind {
-		case recordControl:
-			c.m.answer(c.box, payload)
-		case recordBundle:
-			b, err := oneBundle(payload)
-			if err != nil {
-				return err
-			}
-			c.in.Loose(c.box, b)
-		default:
-			return errParcel
-		}
-		return nil
-	})
-	if err != nil {
-		c.m.complain("a message on a mailbox's channel cannot be read", err)
 	}
 }
 

@@ -171,7 +171,7 @@ func lapse(t testing.TB, n *mailNode) {
 	generation := func() uint64 {
 		n.leases.mu.Lock()
 		defer n.leases.mu.Unlock()
-		return n.own.generation
+		return n.leases.own.generation
 	}
 	n.kick()
 	server.Poll(t, 0, func() bool { return generation() > row.generation })

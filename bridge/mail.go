@@ -36,6 +36,7 @@ type mail struct {
 	mu     sync.RWMutex
 	boxes  map[message.MailboxID]*outbox
 	sender string // as the inboxes know this process
+	own    message.MailboxID
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -68,6 +69,7 @@ func (m *mail) from(own message.MailboxID) {
 	old := m.boxes
 	cancel := m.cancel
 	m.boxes = make(map[message.MailboxID]*outbox)
+	m.own = own
 	m.sender = m.leases.owner + "." + string(own)
 	m.ctx, m.cancel = context.WithCancel(m.link.ctx)
 	m.mu.Unlock()
@@ -116,10 +118,12 @@ func (m *mail) send(to message.MailboxID, payload []byte, done store.Committed) 
 }
 
 // Loose is Append for QoS 0: it may be lost, and nobody is told.
-func (m *mail) Loose(to message.MailboxID, b *message.Bundle) { m.outbox(to).loosen(b, nil) }
+func (m *mail) Loose(to message.MailboxID, b *message.Bundle) { m.outbox(to).loosen(b, 0, nil) }
 
 // reply sends what is no message and may be lost, at once.
-func (m *mail) reply(to message.MailboxID, payload []byte) { m.outbox(to).loosen(nil, payload) }
+func (m *mail) reply(to message.MailboxID, payload []byte) {
+	m.outbox(to).loosen(nil, recordControl, payload)
+}
 
 // behindBytes is how much may wait in the outboxes before publishers do.
 const behindBytes = 64 << 20

@@ -47,7 +47,7 @@ func length(t testing.TB, n *mailNode, box message.MailboxID) int64 {
 // again until that is known, and is there once.
 func TestAppendIsOnceWhateverBecomesOfAnswers(t *testing.T) {
 	r := server.StartRedis(t)
-	p := newProxy(t, r.Addr)
+	p := newRigProxy(t, r.Addr)
 	a, b := joined(t, p.addr), joined(t, r.Addr)
 	var told tally
 	const count = 3000
@@ -191,7 +191,7 @@ func TestChannels(t *testing.T) {
 // A subscription that hears nothing while its connection stands is made again.
 func TestDeafSubscription(t *testing.T) {
 	r := server.StartRedis(t)
-	p := newProxy(t, r.Addr)
+	p := newRigProxy(t, r.Addr)
 	a, b := joined(t, r.Addr), joined(t, p.addr)
 	heard := func() bool {
 		a.Loose(b.box, bundle("t", "x"))
@@ -212,7 +212,7 @@ func TestDeafSubscription(t *testing.T) {
 func TestDamagedEntries(t *testing.T) {
 	r := server.StartRedis(t)
 	a, b := joined(t, r.Addr), joined(t, r.Addr)
-	inbox, meta := b.keys.box(b.box, boxInbox), b.link.keys.box(b.box, boxMeta)
+	inbox, meta := b.keys.box(b.box, boxInbox), b.keys.box(b.box, boxMeta)
 	good := bundle("t", "0")
 	p := new(parcel)
 	p.begin("s", 1)
@@ -253,7 +253,7 @@ func TestDamagedEntries(t *testing.T) {
 }
 
 // Scripts that the server has forgotten are sent again.
-func TestScriptsFlushed(t *testing.T) {
+func TestMailScriptsFlushed(t *testing.T) {
 	r := server.StartRedis(t)
 	a, b := joined(t, r.Addr), joined(t, r.Addr)
 	var told tally

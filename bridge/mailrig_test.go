@@ -266,7 +266,7 @@ type rigConn struct {
 	deaf atomic.Bool // what the server says is swallowed
 }
 
-func newProxy(t testing.TB, to string) *rigProxy {
+func newRigProxy(t testing.TB, to string) *rigProxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/skeinmq/skein/bridge/redis"
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/hooks/store"
 )
@@ -34,19 +33,14 @@ type outbox struct {
 	flying  *parcel   // nil is none
 	sending bool
 
-	loose     []*parcel // of QoS 0
-	loosed    int       // bytes in loose
-	loosening bool
+	loose
 }
 
-// Bounds of a batch, and of what waits of QoS 0 for one mailbox.
-const (
-	batchBytes = 256 << 10
-	looseBytes = 8 << 20
-)
+// batchBytes is about how large a batch gets.
+const batchBytes = 256 << 10
 
 func newOutbox(m *mail, to message.MailboxID) *outbox {
-	return &outbox{m: m, to: to, from: m.sender, ctx: m.ctx}
+	return &outbox{m: m, to: to, from: m.sender, ctx: m.ctx, loose: loose{own: string(m.own), credit: make(chan struct{}, 1)}}
 }
 
 // newParcel begins a batch.
@@ -89,7 +83,7 @@ func (o *outbox) append(b *message.Bundle, payload []byte, done store.Committed)
 	if b != nil {
 		p.bundle(b)
 	} else {
-		p.control(payload)
+		p.other(recordControl, payload)
 	}
 	p.dones = append(p.dones, done)
 	size := len(p.buf) - before
@@ -270,74 +264,4 @@ func (o *outbox) drain(err error) {
 		d.Committed(err)
 	}
 	o.settled.reach(last)
-}
-
-// loosen takes a bundle of QoS 0, or a reply, which always has room.
-func (o *outbox) loosen(b *message.Bundle, payload []byte) {
-	o.mu.Lock()
-	if b != nil && (o.loosed > looseBytes || o.err != nil) {
-		o.mu.Unlock()
-		o.m.figures.Lost.Add(uint64(len(b.Items)))
-		return
-	}
-	n := len(o.loose)
-	if n == 0 || len(o.loose[n-1].buf) >= batchBytes {
-		o.loose = append(o.loose, o.newParcel("", 0))
-		n++
-	}
-	p := o.loose[n-1]
-	before := len(p.buf)
-	if b != nil {
-		p.bundle(b)
-	} else {
-		p.control(payload)
-	}
-	o.loosed += len(p.buf) - before
-	start := !o.loosening
-	o.loosening = true
-	o.mu.Unlock()
-	if start {
-		o.m.spawn(o.sendLoose) // after close it is lost, as it may be
-	}
-}
-
-// sendLoose publishes until there is nothing.
-func (o *outbox) sendLoose(ctx context.Context) {
-	channel := o.m.keys.box(o.to, boxSignal)
-	for n := 0; ; {
-		o.mu.Lock()
-		if len(o.loose) == 0 {
-			o.loosening = false
-			o.mu.Unlock()
-			return
-		}
-		p := o.loose[0]
-		o.loose[0] = nil
-		o.loose = o.loose[1:]
-		o.loosed -= len(p.buf) - p.head
-		o.mu.Unlock()
-		heard, err := o.m.shout(ctx, channel, p.buf)
-		if err == nil {
-			o.m.out.answered()
-			n = 0
-		}
-		if err != nil || heard == 0 {
-			o.m.figures.Lost.Add(uint64(p.items))
-		} else {
-			o.m.figures.Published.Add(uint64(p.items))
-		}
-		o.recycle(p)
-		if err == nil {
-			continue
-		}
-		if redis.IsUnavailable(err) {
-			o.m.out.failed("publish", err)
-		} else {
-			o.m.complain("messages of QoS 0 were not published", err)
-		}
-		if o.m.out.pause(ctx, n) != nil {
-			return
-		}
-		n++
-	}
 }

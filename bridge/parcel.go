@@ -10,14 +10,16 @@ import (
 
 // A parcel is what one entry of an inbox, or one message on a channel, carries: version,
 // sender, number, then records. Sender is a text behind its length, number and length are
-// unsigned varints; a channel's parcel has an empty sender. A record is its kind, its
-// length (4 bytes, little endian) and so many bytes.
+// unsigned varints. On a channel the sender is its own mailbox, and the number how many
+// bytes it sent there before. A record is its kind, its length (4 bytes, little endian)
+// and so many bytes.
 const parcelVersion = 1
 
 // Kinds of records.
 const (
 	recordBundle byte = iota + 1
 	recordControl
+	recordTaken // on a channel: up to which number what was sent to a mailbox was taken
 )
 
 const recordHead = 5
@@ -50,9 +52,10 @@ func (p *parcel) bundle(b *message.Bundle) {
 	p.items += len(b.Items)
 }
 
-func (p *parcel) control(payload []byte) {
+// other puts a record that is no message behind what is there.
+func (p *parcel) other(kind byte, payload []byte) {
 	at := len(p.buf)
-	p.buf = append(append(p.buf, recordControl, 0, 0, 0, 0), payload...)
+	p.buf = append(append(p.buf, kind, 0, 0, 0, 0), payload...)
 	p.length(at)
 }
 
@@ -61,21 +64,34 @@ func (p *parcel) length(at int) {
 	binary.LittleEndian.PutUint32(p.buf[at+1:], uint32(len(p.buf)-at-recordHead)) //nolint:gosec // a bundle is far smaller
 }
 
-// walk takes a parcel apart. visit gets each record; an error of its ends the walk.
-func walk(data []byte, visit func(kind byte, payload []byte) error) error {
+// openParcel reads the head of a parcel and answers its records.
+func openParcel(data []byte) (sender string, number uint64, rest []byte, err error) {
 	if len(data) == 0 || data[0] != parcelVersion {
-		return errParcel
+		return "", 0, nil, errParcel
 	}
 	n, k := binary.Uvarint(data[1:])
 	if k <= 0 || n > uint64(len(data)-1-k) {
-		return errParcel
+		return "", 0, nil, errParcel
 	}
-	data = data[1+k+int(n):]
-	_, k = binary.Uvarint(data)
+	data = data[1+k:]
+	sender, data = string(data[:n]), data[n:]
+	number, k = binary.Uvarint(data)
 	if k <= 0 {
-		return errParcel
+		return "", 0, nil, errParcel
 	}
-	data = data[k:]
+	return sender, number, data[k:], nil
+}
+
+// walk takes a parcel apart. visit gets each record; an error of its ends the walk.
+func walk(data []byte, visit func(kind byte, payload []byte) error) error {
+	_, _, data, err := openParcel(data)
+	if err != nil {
+		return err
+	}
+	return walkRecords(data, visit)
+}
+
+func walkRecords(data []byte, visit func(kind byte, payload []byte) error) error {
 	for len(data) > 0 {
 		if len(data) < recordHead {
 			return errParcel

@@ -50,7 +50,7 @@ func TestBarrierWaits(t *testing.T) {
 // it acknowledges nothing that it had routed before.
 func TestBarrierEndsALease(t *testing.T) {
 	r := server.StartRedis(t)
-	p := newProxy(t, r.Addr)
+	p := newRigProxy(t, r.Addr)
 	a, b := joined(t, r.Addr), joined(t, p.addr)
 	a.take(false) // so that b keeps its mailbox
 	matched := b.routes.applied.now()
@@ -111,7 +111,7 @@ func TestNewcomer(t *testing.T) {
 // again: nothing is missing and nothing is left over.
 func TestMissedChanges(t *testing.T) {
 	r := server.StartRedis(t)
-	p := newProxy(t, r.Addr)
+	p := newRigProxy(t, r.Addr)
 	a, b := joined(t, r.Addr), joined(t, p.addr)
 	a.take(false)
 	if err := a.change1(t, "stays", "goes"); err != nil {
@@ -169,7 +169,7 @@ func (n *mailNode) tableAt() message.Position {
 // are in the end what was said last.
 func TestJoinAndLeave(t *testing.T) {
 	r := server.StartRedis(t)
-	p := newProxy(t, r.Addr)
+	p := newRigProxy(t, r.Addr)
 	a, b := joined(t, p.addr), joined(t, r.Addr)
 	counts := make(map[string]int)
 	seed := rand.Uint64()
@@ -312,7 +312,7 @@ func FuzzParcel(f *testing.F) {
 	p := new(parcel)
 	p.begin("sender", 300)
 	p.bundle(bundle("t", "a", "b"))
-	p.control([]byte("c"))
+	p.other(recordControl, []byte("c"))
 	f.Add(p.buf)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
