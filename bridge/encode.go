@@ -138,8 +138,13 @@ func (r *records) encodeSessionLocked(p *part) {
 		if h.fresh && f.head != nil {
 			h.bounded, h.fresh = true, false // if there is a record, this part is refused
 		}
-		p.encodeEntries(e, h, &r.last)
-		p.encodeOthers(e, r.clock().Unix())
+		q := p.encodeEntries(e, h, &r.last)
+		if e.flags == 0 && f.onlyQueue() && len(f.ids) < 256 && q.short() {
+			p.first = append(p.first, r.encodeShort(e, &q, f, h))
+			return
+		}
+		e.encodeQueue(&q)
+		r.encodeOthers(p, e)
 		e.encodeHead(f, h)
 	case h.keep:
 		e.flags |= partEnds
@@ -156,39 +161,67 @@ func (r *records) encodeSessionLocked(p *part) {
 	p.first = append(p.first, e.finish())
 }
 
+// queueArgs are what changes in queue and window.
+type queueArgs struct {
+	gone, ungone, entries, states, strays []any
+}
+
+// short reports whether it fits the header of a part that changes nothing else.
+func (q *queueArgs) short() bool {
+	return len(q.strays) == 0 && max(len(q.gone), len(q.entries)/2, len(q.states)/2) < 256
+}
+
 // encodeEntries writes what changes in queue and window.
-func (p *part) encodeEntries(e *enc, h *resident, shared *sharedEntry) {
-	var gone, entries, states, strays []any
+func (p *part) encodeEntries(e *enc, h *resident, shared *sharedEntry) (q queueArgs) {
 	for i := range p.fold.ents {
 		t := &p.fold.ents[i]
-		switch id := e.seq(t.seq); {
+		switch {
 		case t.gone:
-			gone = append(gone, id)
+			q.gone = append(q.gone, e.seq(t.seq))
 		case t.entry != nil:
-			entries = append(entries, id, e.keep(shared.entry(t.entry)))
+			q.entries = append(q.entries, e.seq(t.seq), e.keep(shared.entry(t.entry)))
 			if t.state != nil {
-				states = append(states, id, e.value(appendState(e.buf, *t.state)))
+				q.states = append(q.states, e.seq(t.seq), e.value(appendState(e.buf, *t.state)))
 			}
 			h.unused = max(h.unused, t.seq+1)
 		case t.stray && !h.bounded:
-			strays = append(strays, id, e.value(appendState(e.buf, *t.state)))
+			q.strays = append(q.strays, e.seq(t.seq), e.value(appendState(e.buf, *t.state)))
 		case t.stray && t.seq < h.unused:
-			states = append(states, id, e.value(appendState(e.buf, *t.state)))
+			q.states = append(q.states, e.seq(t.seq), e.value(appendState(e.buf, *t.state)))
 		}
 	}
-	p.grows = p.grows || len(entries) > 0
-	e.group(groupUnqueue, gone)
 	if h.states {
-		e.group(groupUnstate, gone)
+		q.ungone = q.gone
 	}
-	e.group(groupEntries, entries)
-	e.group(groupStates, states)
-	e.group(groupStrays, strays)
-	h.states = h.states || len(states)+len(strays) > 0
+	h.states = h.states || len(q.states)+len(q.strays) > 0
+	p.grows = p.grows || len(q.entries) > 0
+	return q
+}
+
+func (e *enc) encodeQueue(q *queueArgs) {
+	e.group(groupUnqueue, q.gone)
+	e.group(groupUnstate, q.ungone)
+	e.group(groupEntries, q.entries)
+	e.group(groupStates, q.states)
+	e.group(groupStrays, q.strays)
+}
+
+// encodeShort writes a part that changes a queue and nothing else.
+func (r *records) encodeShort(e *enc, q *queueArgs, f *fold, h *resident) *enc {
+	e.header = append(e.header[:0], byte(len(q.gone)), byte(len(q.ungone)), byte(len(q.entries)/2), byte(len(q.states)/2), byte(len(f.ids)), 0)
+	g := figures{n: e.n, queue: f.queue, fence: h.fence}
+	e.args = append(e.args, e.value(appendFigures(e.buf, &g)))
+	e.args = append(append(append(append(e.args, q.gone...), q.ungone...), q.entries...), q.states...)
+	e.args = append(e.args, r.encodeKnown(e, h, f.ids)...)
+	if f.at != 0 {
+		e.header[5] = 1
+		e.args = append(e.args, strconv.FormatUint(uint64(f.at), 10))
+	}
+	return e
 }
 
 // encodeOthers writes subscriptions, received identifiers, walks and known messages.
-func (p *part) encodeOthers(e *enc, now int64) {
+func (r *records) encodeOthers(p *part, e *enc) {
 	f := &p.fold
 	p.grows = p.grows || f.head != nil || f.subs.sets() || f.received.sets() || len(f.ids) > 0
 	e.lasts(&f.subs, groupUnfilter, groupFilters, func(l *lastOp) (any, []byte) {
@@ -210,11 +243,27 @@ func (p *part) encodeOthers(e *enc, now int64) {
 		}
 		return l.text, appendCursor(e.buf, l.op.Cursor)
 	})
-	var ids []any
-	for _, id := range f.ids {
-		ids = append(ids, now, e.value(appendID(e.buf, id)))
+	for ids := range slices.Chunk(f.ids, maxGroupArgs/4) {
+		e.group(groupKnown, r.encodeKnown(e, p.h, ids))
 	}
-	e.group(groupKnown, ids)
+}
+
+// encodeKnown writes ids of messages by the time, and whether the end of what is known has
+// to be moved.
+func (r *records) encodeKnown(e *enc, h *resident, ids []message.ID) []any {
+	if len(ids) == 0 {
+		return nil
+	}
+	now := r.clock()
+	args := make([]any, 0, 2*len(ids)+1)
+	for _, id := range ids {
+		args = append(args, now.Unix(), e.value(appendID(e.buf, id)))
+	}
+	move := ""
+	if now.Sub(h.moved) > r.window/2 {
+		h.moved, move = now, "x"
+	}
+	return append(args, move)
 }
 
 // encodeHead writes what every batch writes.

@@ -148,6 +148,11 @@ func (f *fold) session(op *store.Op) {
 	f.ents, f.subs, f.received, f.cursors, f.ids = nil, lasts{}, lasts{}, lasts{}, nil
 }
 
+// onlyQueue reports whether nothing but a session's queue and window changes.
+func (f *fold) onlyQueue() bool {
+	return f.head == nil && !f.wipe && len(f.subs.list)+len(f.received.list)+len(f.cursors.list) == 0
+}
+
 // find is the entry with a number, which it makes.
 func (f *fold) find(seq uint64) (e *ent, made bool) {
 	n := len(f.ents)

@@ -45,7 +45,8 @@ type resident struct {
 	// bounded says that no entry with a Seq of unused or higher was ever written.
 	bounded bool
 	unused  uint64
-	pending int // batches without an answer
+	moved   time.Time // when the end of what is known was moved last
+	pending int       // batches without an answer
 }
 
 // records is the store: what belongs to sessions and mailboxes, in Redis.

@@ -127,14 +127,14 @@ func (t *retained) apply(ctx context.Context, s *shard, entries []goredis.XMessa
 	}
 	var names texts
 	for i := range changes {
-		t.hand(s, &changes[i], in, &names)
+		t.tell(s, &changes[i], in, &names)
 	}
 	s.at.reach(s.pos)
 	return nil
 }
 
-// hand tells in of one change.
-func (t *retained) hand(s *shard, c *logged, in Follower, names *texts) {
+// tell hands one change to in.
+func (t *retained) tell(s *shard, c *logged, in Follower, names *texts) {
 	s.pos = c.pos
 	if c.removed {
 		delete(s.topics, c.topic)

@@ -23,7 +23,8 @@ var (
 // sender is what send keeps between groups. All of it belongs to that goroutine.
 type sender struct {
 	*records
-	ctx context.Context // ends when the bridge does and Redis stayed away
+	ctx     context.Context // ends when the bridge does and Redis stayed away
+	repeats bool            // the step may have been done before
 
 	// While Redis has no memory left, what needs more waits here, in order. What gives
 	// memory back goes on, unless it is of a session that waits.
@@ -97,7 +98,7 @@ func (s *sender) write(g *group) {
 	s.answer(s.drop(g)) // what has nothing to write
 	if len(s.held) > 0 {
 		s.splitFull(g)
-	} else if left := s.push(g.parts, stepCommit); len(left) > 0 {
+	} else if left := s.push(g.parts, stepCommit, false); len(left) > 0 {
 		s.splitFull(&group{parts: left})
 	}
 	s.flush = append(s.flush, g.flush...)
@@ -131,10 +132,12 @@ func (s *sender) flushed() {
 }
 
 // push writes parts until each has its outcome, and answers them. It gives back those for
-// which Redis has no memory.
-func (s *sender) push(parts []*part, script *redis.Script) []*part {
+// which Redis has no memory. repeats says that they may have been written before.
+func (s *sender) push(parts []*part, script *redis.Script, repeats bool) []*part {
+	s.repeats = repeats
 	for n := 0; len(parts) > 0; n++ {
 		err := s.attempt(parts, script)
+		s.repeats = true
 		parts = s.settle(parts)
 		if len(parts) == 0 {
 			s.out.answered()
@@ -282,8 +285,11 @@ func (r *records) goneLocked(box message.MailboxID, id message.ClientID) {
 
 // stepArgs are what all parts of a step begin with.
 func (s *sender) stepArgs(more int) []any {
-	args := make([]any, 2, 2+more)
-	args[0], args[1] = s.clock().Unix(), max(1, int64(s.window/time.Second))
+	args := make([]any, 3, 3+more)
+	args[0], args[1], args[2] = s.clock().Unix(), max(1, int64(s.window/time.Second)), "0"
+	if s.repeats {
+		args[2] = "1"
+	}
 	return args
 }
 

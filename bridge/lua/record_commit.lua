@@ -3,11 +3,14 @@
 -- refused when another owner holds the session, and not done again when its number has
 -- been. A part whose keys are damaged does not keep the others from being done.
 -- KEYS of each part {sID}:s; {mBOX}:meta when it is a mailbox's alone; {tN}:h
--- ARGV Unix seconds, seconds for which a message id is known, then for each part
---      owner tag, header, [what keys of a mailbox begin with, its epoch], and what the
+-- ARGV Unix seconds, seconds for which a message id is known, 1 when the step may have been
+--      done, then for each part owner tag, header, [what keys of a mailbox begin with, its epoch], and what the
 --      groups have; of retained messages: the sender, its lease in ns, then topic, value
 --      and 's' or 'd' of each. Header: number of the batch (8 bytes), how many arguments follow it
 --      (4), flags, then for each group its kind and how many arguments it has (2).
+--      Most parts change a queue and nothing else. Their header has six bytes: how many
+--      entries go, states go, entries, states and ids of messages come, and 1 when a
+--      position does; then come figures and these.
 -- Answers part and what happened for each part that was not done: 1 another owner,
 -- 2 no session, or an error.
 local call, trial, bytes, unpack = redis.call, redis.pcall, struct.unpack, unpack
@@ -23,11 +26,22 @@ local kinds = {
 
 local function has(flags, flag) return flags % (2 * flag) >= flag end
 
+-- The id of the last entry that a stream had.
+local function lastID(key)
+  local top = call('XREVRANGE', key, '+', '-', 'COUNT', 1)
+  if top[1] then return top[1][1] end
+  if call('EXISTS', key) == 0 then return '0-0' end
+  local info = call('XINFO', 'STREAM', key)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then return info[i + 1] end
+  end
+end
+
 -- Puts an entry before the last one of a queue, or in the place of one.
 local function insert(base, id, value, refused)
   if not string.find(refused.err, 'equal or smaller', 1, true) then error(refused) end
-  local q, last = base .. 'q', nil
-  local info = call('XINFO', 'STREAM', q)
+  local q = base .. 'q'
+  local info, last = call('XINFO', 'STREAM', q), nil
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then last = info[i + 1] end
   end
@@ -59,11 +73,12 @@ local function states(base, from, to)
   end
 end
 
--- Ids of messages that must not be taken twice.
+-- Ids of messages that must not be taken twice. An id is kept for the window at least:
+-- the sender says 'x' behind them when it has not moved the key's end for half of that.
 local function known(base, n, from, to)
   local k = base .. 'k'
   call('ZADD', k, unpack(ARGV, from, to))
-  call('EXPIRE', k, window)
+  if ARGV[to + 1] == 'x' then call('EXPIRE', k, 2 * window) end
   if n % 64 == 0 then call('ZREMRANGEBYSCORE', k, '-inf', now - window) end
 end
 
@@ -127,8 +142,7 @@ local function retain(key, n, at, to)
   local last = call('HGET', base .. 'n', sender)
   if last and tonumber(last) >= n then return 0 end
   local log, gone = base .. 'log', base .. 'd'
-  local top = call('XREVRANGE', log, '+', '-', 'COUNT', 1)
-  local pos = top[1] and tonumber(string.match(top[1][1], '^(%d+)')) or 0
+  local pos = tonumber(string.match(lastID(log), '^(%d+)'))
   for i = at + 2, to, 3 do
     local topic, value, op = ARGV[i], ARGV[i + 1], ARGV[i + 2]
     local there = call('HGET', key, topic)
@@ -180,7 +194,7 @@ local function part(key, tag, header, n, flags, at, last)
     elseif kind == STATES then
       states(base, at, to)
     elseif kind == KNOWN then
-      known(base, n, at, to)
+      known(base, n, at, to - 1)
     else
       local k = kinds[kind]
       call(k[1], (k[3] and box or base) .. k[2], unpack(ARGV, at, to))
@@ -190,11 +204,74 @@ local function part(key, tag, header, n, flags, at, last)
   return 0
 end
 
-local out, at = {}, 3
+-- A part of a session that is known and changes its queue only. It is the most common by
+-- far, so it does as little as it can: an error is an answer here.
+local repeated = ARGV[3] == '1'
+
+local function queue(key, tag, at, gone, ungone, come, states, ids, position)
+  local owner = trial('HGET', key, 'o')
+  if owner ~= tag then
+    if type(owner) == 'table' then return owner.err end
+    return 1
+  end
+  local figures = ARGV[at]
+  if repeated then
+    local last = trial('HGET', key, 'g')
+    if not last or type(last) == 'table' then return last and last.err or 2 end
+    if bytes('<I8', last, 2) >= bytes('<I8', figures, 2) then return 0 end
+  end
+  at = at + 1
+  local base, r = string.sub(key, 1, -2), nil
+  if gone > 0 then
+    r = trial('XDEL', base .. 'q', unpack(ARGV, at, at + gone - 1))
+    if type(r) == 'table' then return r.err end
+    at = at + gone
+  end
+  if ungone > 0 then
+    r = trial('HDEL', base .. 'w', unpack(ARGV, at, at + ungone - 1))
+    if type(r) == 'table' then return r.err end
+    at = at + ungone
+  end
+  for i = 1, come do
+    r = trial('XADD', base .. 'q', ARGV[at], 'd', ARGV[at + 1])
+    if type(r) == 'table' then
+      local ok, err = pcall(insert, base, ARGV[at], ARGV[at + 1], r)
+      if not ok then return type(err) == 'table' and err.err or tostring(err) end
+    end
+    at = at + 2
+  end
+  if states > 0 then
+    r = trial('HSET', base .. 'w', unpack(ARGV, at, at + 2 * states - 1))
+    if type(r) == 'table' then return r.err end
+    at = at + 2 * states
+  end
+  if ids > 0 then
+    local ok, err = pcall(known, base, bytes('<I8', figures, 2), at, at + 2 * ids - 1)
+    if not ok then return type(err) == 'table' and err.err or tostring(err) end
+    at = at + 2 * ids + 1
+  end
+  if position > 0 then
+    r = trial('HSET', key, 'g', figures, 'a', ARGV[at])
+  else
+    r = trial('HSET', key, 'g', figures)
+  end
+  if type(r) == 'table' then return r.err end
+  return 0
+end
+
+local out, at = {}, 4
 for i, key in ipairs(KEYS) do
   local tag, header = ARGV[at], ARGV[at + 1]
-  local n, args, flags = bytes('<I8I4B', header)
-  local ok, answer = pcall(part, key, tag, header, n, flags, at + 2, at + 1 + args)
+  local ok, answer
+  if #header == 6 then
+    local gone, ungone, come, states, ids, position = string.byte(header, 1, 6)
+    ok, answer = true, queue(key, tag, at + 2, gone, ungone, come, states, ids, position)
+    at = at + 3 + gone + ungone + 2 * (come + states + ids) + (ids > 0 and 1 or 0) + position
+  else
+    local n, args, flags = bytes('<I8I4B', header)
+    ok, answer = pcall(part, key, tag, header, n, flags, at + 2, at + 1 + args)
+    at = at + 2 + args
+  end
   if not ok then
     out[#out + 1] = i
     out[#out + 1] = type(answer) == 'table' and answer.err or tostring(answer)
@@ -202,6 +279,5 @@ for i, key in ipairs(KEYS) do
     out[#out + 1] = i
     out[#out + 1] = answer
   end
-  at = at + 2 + args
 end
 return out

@@ -5,6 +5,13 @@
 local out = {}
 for i, key in ipairs(KEYS) do
   local top = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
-  out[i] = top[1] and string.match(top[1][1], '^(%d+)') or '0'
+  local id = top[1] and top[1][1] or '0-0'
+  if not top[1] and redis.call('EXISTS', key) == 1 then -- trimmed to nothing
+    local info = redis.call('XINFO', 'STREAM', key)
+    for k = 1, #info, 2 do
+      if info[k] == 'last-generated-id' then id = info[k + 1] end
+    end
+  end
+  out[i] = string.match(id, '^(%d+)')
 end
 return out
