@@ -84,6 +84,10 @@ func followLinks(file string) (string, error) {
 	return real, nil
 }
 
+// ReplaceFile writes a file whole: who reads it sees what was there before or all of data,
+// whatever happens. A new file can only be read by its owner, an old one keeps its mode.
+func ReplaceFile(file string, data []byte) error { return replaceFile(file, data) }
+
 // replaceFile writes a new file beside the old one and renames it.
 func replaceFile(file string, data []byte) (err error) {
 	t, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".new-*") // mode 0600

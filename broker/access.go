@@ -32,6 +32,7 @@ type lasting struct {
 	bans     *auth.Bans
 	counters *auth.Counters
 	retired  *retired
+	kept     *banFile
 	backoff  *auth.Backoff
 	pool     *auth.Pool
 
@@ -96,6 +97,10 @@ func newAccess(cfg *config.Config, old *access, log *slog.Logger) (*access, erro
 	b.checkRedis()
 	b.rules()
 	b.bans()
+	if old == nil {
+		b.out.kept = newBanFile(cfg)
+		b.failed("data", b.out.kept.load(b.out.lasting.bans))
+	}
 	if len(b.problems) == 0 {
 		var err error
 		b.out.checker, err = auth.NewChecker(auth.CheckerConfig{

@@ -50,7 +50,7 @@ func (b bans) Add(ban v1.Ban) (int, error) {
 		who := auth.Who{ClientID: h.ID(), User: id.User, HasUser: id.HasUser, Remote: h.Address()}
 		_, banned := all.Match(who, time.Now())
 		return banned
-	}, hooks.CodeNotAuthorized, "banned"), nil
+	}, hooks.CodeNotAuthorized, "banned"), b.kept().save(all)
 }
 
 // Remove implements api.Bans.
@@ -59,5 +59,15 @@ func (b bans) Remove(kind, value string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return b.all().Remove(k, value), nil
+	all := b.all()
+	if !all.Remove(k, value) {
+		return false, nil
+	}
+	return true, b.kept().save(all)
+}
+
+func (b bans) kept() *banFile {
+	b.n.mu.Lock()
+	defer b.n.mu.Unlock()
+	return b.n.access.kept
 }

@@ -59,7 +59,7 @@ func (n *Node) startLocked(ctx context.Context) error {
 	n.memory.start()
 	n.onStop(func(context.Context) error { n.memory.stop(); return nil })
 	if n.cfg.SysInterval > 0 {
-		n.router.StartSys(n.version, n.cfg.SysInterval.Std())
+		n.router.StartSys(n.version, n.cfg.SysInterval.Std(), saySys(n.access.counters))
 	}
 	n.onStop(func(ctx context.Context) error { n.server.Stop(ctx.Done()); return nil })
 	n.onStop(n.drain.stop)

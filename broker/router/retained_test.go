@@ -207,14 +207,14 @@ func TestRetainedRacesWithSubscribe(t *testing.T) {
 func TestSys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, nil)
-		g.r.StartSys("skein test", 10*time.Second)
+		g.r.StartSys("skein test", 10*time.Second, func(say func(string, string)) { say("more", "1") })
 		s := g.connect("s", dial{})
-		s.subscribe(0, "$SYS/broker/version", "$SYS/broker/uptime", "#")
+		s.subscribe(0, "$SYS/broker/version", "$SYS/broker/uptime", "$SYS/broker/more", "#")
 		values := map[string]string{}
 		for _, f := range s.receive() {
 			values[f.topic] = f.payload
 		}
-		if len(values) != 2 || values["$SYS/broker/version"] != "skein test" || values["$SYS/broker/uptime"] != "0 seconds" {
+		if len(values) != 3 || values["$SYS/broker/more"] != "1" || values["$SYS/broker/version"] != "skein test" || values["$SYS/broker/uptime"] != "0 seconds" {
 			t.Errorf("received %v", values)
 		}
 		<-time.After(11 * time.Second)

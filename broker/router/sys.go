@@ -13,6 +13,7 @@ import (
 // and words of mosquitto. It runs on the due queue; nothing in it walks clients or
 // messages. Only what has changed is published.
 type sys struct {
+	more    func(say func(topic, value string))
 	version string
 	started time.Time
 	last    time.Time
@@ -21,10 +22,11 @@ type sys struct {
 	heapMax uint64
 }
 
-// StartSys publishes $SYS now and every interval, until the due queue stops.
-func (r *Router) StartSys(version string, interval time.Duration) {
+// StartSys publishes $SYS now and every interval, until the due queue stops. more says
+// further values; it must not wait.
+func (r *Router) StartSys(version string, interval time.Duration, more func(say func(topic, value string))) {
 	now := r.now()
-	r.sys = sys{version: version, started: now, last: now, said: map[string]string{}}
+	r.sys = sys{more: more, version: version, started: now, last: now, said: map[string]string{}}
 	r.sysTick(interval)
 }
 
@@ -35,6 +37,7 @@ func (r *Router) sysTick(interval time.Duration) {
 	s.last = now
 	snap := r.stats.Snapshot()
 	r.say("version", s.version)
+	s.more(r.say)
 	r.say("uptime", strconv.FormatInt(int64(now.Sub(s.started)/time.Second), 10)+" seconds")
 	r.sayHeap()
 	for _, c := range sysCounts {
