@@ -275,6 +275,27 @@ func (a *announcer) settle() {
 	a.begin(start)
 }
 
+// restore writes again what is missing in the set, and removes what is too much there.
+func (a *announcer) restore(set map[string]struct{}) {
+	a.mu.Lock()
+	for key, k := range a.keys {
+		_, there := set[key]
+		delete(set, key)
+		if k.in == nil && k.present && !there {
+			k.present = false
+			a.markLocked(key, k)
+		}
+	}
+	for key := range set {
+		k := &announced{present: true}
+		a.keys[key] = k
+		a.markLocked(key, k)
+	}
+	start := a.startLocked()
+	a.mu.Unlock()
+	a.begin(start)
+}
+
 // count is how many keys the mailbox has, and how many changes wait.
 func (a *announcer) count() (keys, waiting int) {
 	a.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,10 @@ type consumer struct {
 	epoch uint64
 	ctx   context.Context // ends when the mailbox is lost
 
+	origin   origin
+	doubt    bool // the last read failed
+	another  bool // what was read is to be compared
+	known    known
 	taken    map[string]uint64 // what each sender of QoS 0 was told; of the ear
 	read     string            // id of the last entry that was read; of the reader
 	handed   mark              // all before has been handed over
@@ -68,6 +73,7 @@ func (m *mail) consume(box message.MailboxID, in Receiver) error {
 	}
 	c := &consumer{
 		m: m, in: in, box: box, epoch: epoch, ctx: ctx,
+		origin: origin{link: m.link, key: m.keys.box(box, boxInbox)}, known: known{seed: maphash.MakeSeed()},
 		taken: make(map[string]uint64), slots: make(chan struct{}, maxUnder), done: make(chan struct{}, 1), many: make(chan struct{}, 1),
 	}
 	if err := c.begin(); err != nil {
@@ -135,6 +141,7 @@ func (c *consumer) await(ctx context.Context, m *mark, at message.Position) erro
 func (c *consumer) run() {
 	for n := 0; c.ctx.Err() == nil; {
 		err := c.once()
+		c.doubt = err != nil
 		if err == nil {
 			n = 0
 			continue
@@ -155,6 +162,17 @@ func (c *consumer) run() {
 }
 
 func (c *consumer) once() error {
+	another, err := c.origin.changed(c.ctx, c.doubt)
+	if err != nil {
+		return err
+	}
+	c.another = c.another || another
+	if c.another {
+		if err := c.compare(c.ctx); err != nil {
+			return err
+		}
+		c.another = false
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, blockFor+readTimeout)
 	defer cancel()
 	read, err := c.m.reader.XRead(ctx, &goredis.XReadArgs{
@@ -207,6 +225,7 @@ func (c *consumer) take(x *goredis.XMessage) error {
 		e.failed.Store(true)
 	}
 	c.read = x.ID
+	c.known.add(at, data)
 	c.handed.reach(at)
 	e.Committed(nil)
 	return nil
@@ -234,7 +253,7 @@ func (c *consumer) record(e *entry, kind byte, payload []byte) error {
 		return err
 	}
 	// By whatever table it was matched, what is done with it is by one as new.
-	if err := c.known(b.Matched); err != nil {
+	if err := c.routed(b.Matched); err != nil {
 		return err
 	}
 	e.left.Add(1)
@@ -243,9 +262,9 @@ func (c *consumer) record(e *entry, kind byte, payload []byte) error {
 	return nil
 }
 
-// known waits until the router has the route changes up to a position. One that there will
+// routed waits until the router has the route changes up to a position. One that there will
 // not be soon is no position.
-func (c *consumer) known(at message.Position) error {
+func (c *consumer) routed(at message.Position) error {
 	for {
 		ctx, cancel := context.WithTimeout(c.ctx, 2*c.m.term)
 		err := c.m.applied.wait(ctx, at)

@@ -33,7 +33,7 @@ var errBehind = errors.New("bridge: route changes were missed")
 
 // follow brings the route changes to the router until the bridge ends.
 func (r *routes) follow(ctx context.Context, in Follower) {
-	f := &follower{routes: r, in: in}
+	f := &follower{routes: r, in: in, origin: origin{link: r.link, key: r.keys.routes()}}
 	for n := 0; ctx.Err() == nil; {
 		err := f.once(ctx)
 		switch {
@@ -67,20 +67,22 @@ func (r *routes) join(ctx context.Context) error {
 type follower struct {
 	*routes
 	in      Follower
-	lost    bool // Redis was away: it may have lost what was applied here
+	origin  origin
+	lost    bool // the last read failed
 	changes []store.RouteChange
 }
 
 func (f *follower) once(ctx context.Context) error {
-	if f.lost {
-		end, err := f.end(ctx, f.table.at)
-		if err != nil {
+	another, err := f.origin.changed(ctx, f.lost)
+	if err != nil {
+		return err
+	}
+	f.lost = false
+	if another { // it may have lost changes that were applied here, and others have their places
+		f.log.Warn("the server of the routes is another, or was started again: all routes are loaded")
+		f.table.wanted.Add(1)
+		if err := f.restore(ctx); err != nil {
 			return err
-		}
-		f.lost = false
-		if end < f.table.at {
-			f.log.Error("redis has lost route changes that were applied here", "applied", uint64(f.table.at), "position", uint64(end))
-			return errBehind
 		}
 	}
 	if n := message.Position(f.table.wanted.Load()); n > f.table.loaded.now() {
@@ -106,6 +108,24 @@ func (f *follower) once(ctx context.Context) error {
 		return nil
 	}
 	return f.apply(ctx, read[0].Messages)
+}
+
+// restore writes what the sets of this process's mailboxes have lost.
+func (r *routes) restore(ctx context.Context) error {
+	r.mu.Lock()
+	all := make([]*announcer, 0, len(r.boxes))
+	for _, a := range r.boxes {
+		all = append(all, a)
+	}
+	r.mu.Unlock()
+	for _, a := range all {
+		set := make(map[string]struct{})
+		if err := r.scan(ctx, a.box, func(c store.RouteChange) { set[c.Key] = struct{}{} }); err != nil {
+			return err
+		}
+		a.restore(set)
+	}
+	return nil
 }
 
 // readTimeout is how long the answer of a blocked read may be late.

@@ -2,8 +2,10 @@ package bridge
 
 import (
 	"errors"
+	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -347,5 +349,180 @@ func TestAbolish(t *testing.T) {
 	}
 	if ok, err := a.link.client.HExists(t.Context(), a.link.keys.leases(), string(b.box)).Result(); ok || err != nil {
 		t.Error("the lease is still there", err)
+	}
+}
+
+// A receiver of QoS 0 that is behind costs bounded memory, here and in Redis: what is too
+// much is dropped and counted. When it goes on, so does what comes later.
+func TestSlowReceiverOfQoS0(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	server.Poll(t, 0, func() bool { // until b listens
+		a.mail.Loose(b.box, bundle("t", "x"))
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.loose) > 0
+	})
+	lost := a.figures.Lost.Load()
+	wait := make(chan struct{})
+	b.mu.Lock()
+	b.loose, b.hold = nil, wait
+	b.mu.Unlock()
+	big := bundle("t", strings.Repeat("x", 64<<10))
+	const count = 400 // 25 MiB
+	for range count {
+		a.mail.Loose(b.box, big)
+	}
+	dropped := int(a.figures.Lost.Load() - lost)
+	if least := count - (looseBytes+airBytes+2*batchBytes)/(64<<10); dropped < least {
+		t.Errorf("%d are dropped, want at least %d", dropped, least)
+	}
+	close(wait)
+	got := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.loose)
+	}
+	server.Poll(t, 0, func() bool { return got() >= count-dropped })
+	a.mail.Loose(b.box, big)
+	server.Poll(t, 0, func() bool { return got() == count-dropped+1 })
+}
+
+// The same on a Redis Cluster, where each mailbox is at another server than the routes.
+func TestOnACluster(t *testing.T) {
+	all := server.StartRedisCluster(t)
+	url := "redis+cluster://" + all[0].Addr
+	exchange(t, func() *mailNode { return nodeAt(t, url, &Options{Clustered: true}) })
+}
+
+// With replicas asked for, what is told has been written there too.
+func TestReplicas(t *testing.T) {
+	r := server.StartRedis(t)
+	host, port, _ := net.SplitHostPort(r.Addr)
+	replica := server.StartRedis(t, "--replicaof", host+" "+port)
+	url := "redis://" + r.Addr
+	a, b := exchange(t, func() *mailNode { return nodeAt(t, url, &Options{MinReplicas: 1}) })
+	replica.Kill()
+	o := newOutcome()
+	a.Append(b.box, bundle("t", "500"), o)
+	server.Poll(t, 0, func() bool { return b.count() == 501 }) // it is there
+	if o.told() {
+		t.Error("it is said to be at a replica")
+	}
+	replica.Restart()
+	if err := o.wait(t); err != nil {
+		t.Error(err)
+	}
+	inOrder(t, b.came, 501)
+}
+
+// exchange has two instances do everything once.
+func exchange(t *testing.T, node func() *mailNode) (a, b *mailNode) {
+	t.Helper()
+	a, b = node(), node()
+	a.join(t)
+	b.join(t)
+	if err := a.change1(t, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if !b.hasKey(a.box, "x") {
+		t.Error("the barrier has passed, the route is not there")
+	}
+	var told tally
+	for i := range 500 {
+		a.Append(b.box, bundle("t", strconv.Itoa(i)), &told)
+	}
+	server.Poll(t, 0, func() bool { return told.good.Load() == 500 && b.count() == 500 })
+	inOrder(t, b.came, 500)
+	server.Poll(t, 0, func() bool { return length(t, b, b.box) == 0 })
+	server.Poll(t, 0, func() bool {
+		a.mail.Loose(b.box, bundle("t", "x"))
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.loose) > 0
+	})
+	o := newOutcome()
+	a.Confirm(a.routes.applied.now(), o)
+	if err := o.wait(t); err != nil {
+		t.Error(err)
+	}
+	c := node()
+	c.join(t)
+	c.die()
+	server.Poll(t, 0, func() bool { return len(a.adoptions)+len(b.adoptions) == 1 })
+	return a, b
+}
+
+// A server that takes over may lack entries that were read already, and give their places
+// to others: those are read as well, and nothing is read twice.
+func TestServerThatLacksWhatWasRead(t *testing.T) {
+	r := server.StartRedis(t)
+	a, b := joined(t, r.Addr), joined(t, r.Addr)
+	b.held = true // nothing is trimmed
+	var told tally
+	for i := range 4 {
+		a.Append(b.box, bundle("t", strconv.Itoa(i)), &told)
+		server.Poll(t, 0, func() bool { return told.good.Load() == int64(i+1) && b.count() == i+1 })
+	}
+	if err := a.change1(t, "lost", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	// The last two entries are lost, one message takes the place of the first of them.
+	inbox, meta := b.keys.box(b.box, boxInbox), b.keys.box(b.box, boxMeta)
+	pipe := a.client.TxPipeline()
+	pipe.XDel(t.Context(), inbox, "4-0", "5-0")
+	pipe.HSet(t.Context(), meta, "pos", 3)
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A stream does not go back: it is built again as the other server has it.
+	rebuild(t, a, inbox)
+	if err := a.client.HDel(t.Context(), a.keys.set(a.box), "lost").Err(); err != nil {
+		t.Fatal(err)
+	}
+	a.Append(b.box, bundle("t", "4"), &told)
+	server.Poll(t, 0, func() bool { return told.good.Load() == 5 })
+	if n := b.count(); n != 4 {
+		t.Fatalf("%d came: the test is wrong", n)
+	}
+	r.Kill()
+	r.Restart()
+	server.Poll(t, 0, func() bool { return b.count() >= 5 })
+	inOrder(t, b.came, 5)
+	o := newOutcome()
+	a.Append(b.box, bundle("t", "5"), o)
+	if err := o.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	server.Poll(t, 0, func() bool { return b.count() >= 6 })
+	inOrder(t, b.came, 6)
+	server.Poll(t, 0, func() bool {
+		ok, err := a.client.HExists(t.Context(), a.keys.set(a.box), "lost").Result()
+		return ok && err == nil
+	})
+	if err := a.change1(t, "more"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"lost", "kept", "more"} {
+		if !b.hasKey(a.box, key) {
+			t.Errorf("%s is not routed", key)
+		}
+	}
+}
+
+// rebuild makes a stream whose last id is that of its last entry.
+func rebuild(t *testing.T, n *mailNode, stream string) {
+	t.Helper()
+	left, err := n.client.XRange(t.Context(), stream, "-", "+").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := n.client.TxPipeline()
+	pipe.Del(t.Context(), stream)
+	for _, x := range left {
+		pipe.XAdd(t.Context(), &goredis.XAddArgs{Stream: stream, ID: x.ID, Values: x.Values})
+	}
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }

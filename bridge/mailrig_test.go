@@ -36,6 +36,7 @@ type mailNode struct {
 	dones   []store.Committed // of came, while held
 	held    bool              // dones are kept
 	loose   []string
+	hold    chan struct{} // what is loose waits for it; nil is none
 	answers []string
 	control []string
 	table   map[message.MailboxID]map[string]int
@@ -54,7 +55,13 @@ type delivery struct {
 // newNode is an instance on the Redis at addr that has joined but consumes nothing yet.
 func newNode(t testing.TB, addr string) *mailNode {
 	t.Helper()
-	client, err := redis.New(redis.Options{URL: "redis://" + addr, Scripts: Scripts(), ReadTimeout: time.Second, DialTimeout: time.Second})
+	return nodeAt(t, "redis://"+addr, &Options{})
+}
+
+// nodeAt is newNode with a URL and some of the options.
+func nodeAt(t testing.TB, url string, o *Options) *mailNode {
+	t.Helper()
+	client, err := redis.New(redis.Options{URL: url, Scripts: Scripts(), ReadTimeout: time.Second, DialTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +71,7 @@ func newNode(t testing.TB, addr string) *mailNode {
 	}
 	close(n.gate)
 	close(n.admit)
-	o := &Options{Client: client, Prefix: "skein:", Lease: rigTerm, Log: slog.New(slog.NewTextHandler(logTo{t}, nil))}
+	o.Client, o.Prefix, o.Lease, o.Log = client, "skein:", rigTerm, slog.New(slog.NewTextHandler(logTo{t}, nil))
 	n.cluster = newCluster(newLink(t.Context(), o), o, tenure{adopt: n.adopt, gone: n.goneTo, lost: n.lostTo})
 	n.mail.control = func(box message.MailboxID, _ message.Position, payload []byte, done store.Committed) {
 		n.mu.Lock()
@@ -150,6 +157,12 @@ func (n *mailNode) Deliver(box message.MailboxID, at message.Position, b *messag
 }
 
 func (n *mailNode) loosely(b *message.Bundle) {
+	n.mu.Lock()
+	wait := n.hold
+	n.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range b.Items {
