@@ -95,13 +95,10 @@ func (c *claims) Claim(ctx context.Context, id message.ClientID, may func(*store
 	}
 	w := &claim{claims: c, id: id, key: c.keys.session(id) + sessionHead, box: box, epoch: epoch, may: may, expect: expect}
 	w.tag = place{box: box, epoch: epoch}.tag()
-	if _, resident := c.records.placed(id); !resident {
-		if err := c.enroll(ctx, box, id); err != nil {
-			return store.Claim{}, err
-		}
-	}
+	_, member := c.records.placed(id)
 	for {
-		f, err := w.look(ctx)
+		f, err := w.enter(ctx, !member)
+		member = true
 		if err != nil {
 			return store.Claim{}, err
 		}
@@ -127,11 +124,44 @@ func (c *claims) unenroll(box message.MailboxID, id message.ClientID) {
 	})
 }
 
+// enter looks, after the client id was entered in the mailbox's set if it is new there: in
+// one round trip where one Redis has both.
+func (w *claim) enter(ctx context.Context, enroll bool) (f found, err error) {
+	if !enroll {
+		return w.look(ctx)
+	}
+	if w.clustered || w.replicas > 0 {
+		if err = w.claims.enroll(ctx, w.box, w.id); err != nil {
+			return f, err
+		}
+		return w.look(ctx)
+	}
+	var v any
+	err = w.retry(ctx, "claim session", func(ctx context.Context) error {
+		pipe := w.client.Pipeline()
+		pipe.SAdd(ctx, w.keys.box(w.box, boxSessions), string(w.id))
+		cmd := stepClaim.Run(ctx, pipe, []string{w.key}, w.tag, string(w.box))
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err //nolint:wrapcheck // retry says what was attempted
+		}
+		v = cmd.Val()
+		return nil
+	})
+	if err != nil {
+		return f, err
+	}
+	return w.found(v)
+}
+
 func (w *claim) look(ctx context.Context) (f found, err error) {
 	v, err := w.step(ctx, stepClaim, []string{w.key}, w.tag, string(w.box))
 	if err != nil {
 		return f, fmt.Errorf("claim session: %w", err)
 	}
+	return w.found(v)
+}
+
+func (w *claim) found(v any) (f found, err error) {
 	list, ok := v.([]any)
 	if !ok || len(list) == 0 {
 		return f, damaged(w.key, ErrRecord)

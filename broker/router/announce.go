@@ -107,12 +107,22 @@ func (l *Link) context() (context.Context, context.CancelFunc) {
 }
 
 // stillOurs asks the store whether a session's records are this process's. It waits for
-// the answer until the router closes.
+// the answer until the router closes. Of a node alone they always are.
 func (r *Router) stillOurs(c *Client) bool {
+	return r.peers == nil || r.answered(r.askOwner(c))
+}
+
+// askOwner is the question of stillOurs.
+func (r *Router) askOwner(c *Client) commitWait {
 	w := make(commitWait, 1)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	r.store.Commit(c.batchLocked([]store.Op{touch}), w)
-	c.mu.Unlock()
+	return w
+}
+
+// answered waits for the answer.
+func (r *Router) answered(w commitWait) bool {
 	select {
 	case err := <-w:
 		return err == nil

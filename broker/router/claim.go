@@ -173,6 +173,15 @@ func (r *Router) finishRouting(c *Client, list []store.Unrouted) {
 	}
 }
 
+// finishLater is finishRouting of what failed here, and not under the caller's locks.
+func (r *Router) finishLater(c *Client, list []received) {
+	r.events.apart(func() {
+		for _, rc := range list {
+			r.finishRouting(c, []store.Unrouted{{ID: rc.id, Msg: rc.m}})
+		}
+	})
+}
+
 // Prepare makes a session of this process ready to move: its connection is closed, and
 // everything that it has is committed. From then on it is noted what it is given. An
 // error that is store.ErrNotFound says that it is not, or no longer, here.

@@ -60,15 +60,19 @@ func (r *Router) Disconnect(l *Link, q DisconnectRequest) (ended bool) {
 		c.left(now)
 	}
 	r.store.End()
-	if send != nil {
-		r.sendWill(c.ID, hook, send, func() { c.left(now) })
-	}
-	if reads {
-		r.endSession(c)
+	leaves := func() {
+		if reads {
+			r.endSession(c)
+		}
+		l.hasLeft()
 	}
 	wakeAll(woken)
 	r.users.remove(l.user, ofConnections, 1)
-	l.hasLeft()
+	if send != nil {
+		r.sendWill(c, hook, send, func() { c.left(now) }, leaves)
+	} else {
+		leaves()
+	}
 	return ended
 }
 
@@ -117,12 +121,19 @@ func (c *Client) recordHeadLocked() {
 
 func (c *Client) expireAtLocked(at time.Time) {
 	c.expiry = c.r.due.Add(at, func() {
-		if c.reads() { // which takes a while
+		if c.endsSlowly() {
 			c.r.events.due.Go(func() { c.r.expire(c) })
 			return
 		}
 		c.r.events.aside(func() { c.r.expire(c) })
 	})
+}
+
+// endsSlowly reports whether the end of the session has to wait for something.
+func (c *Client) endsSlowly() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.readsLocked() || c.r.peers != nil && c.willDue != nil
 }
 
 // stopClocksLocked stops expiry and will delay of a session that is resumed.
@@ -181,16 +192,23 @@ func (c *Client) expireLater() {
 }
 
 // endSession deletes a session and all that belongs to it. A will that waits for
-// its delay is sent [MQTT-3.1.3-9].
+// its delay is sent [MQTT-3.1.3-9]; with others that waits for the store's answer whose
+// the session is, so that the client id has nothing of it left when this returns.
 func (r *Router) endSession(c *Client) {
 	w, hook, ok := c.markEnded()
 	if ok {
 		r.readOut(c)
 	}
+	if w != nil && !r.stillOurs(c) {
+		w = nil // it is sent by whoever has the session
+		c.mu.Lock()
+		c.recorded = false
+		c.mu.Unlock()
+	}
 	switch {
 	case !ok:
 	case w != nil:
-		r.sendWill(c.ID, hook, w, func() { r.deleteSession(c) })
+		r.dealWithWill(c.ID, hook, w, func() { r.deleteSession(c) })
 	default:
 		r.store.Begin()
 		r.deleteSession(c)

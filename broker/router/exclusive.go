@@ -31,6 +31,8 @@ func (e *exclusive) release(f topic.Filter, c *Client) {
 	defer e.mu.Unlock()
 	if e.holders[f] == c {
 		delete(e.holders, f)
-		c.r.cluster.Let(string(f), c.ID)
+		if c.recorded { // else it holds it elsewhere
+			c.r.cluster.Let(string(f), c.ID)
+		}
 	}
 }

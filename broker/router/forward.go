@@ -84,6 +84,14 @@ func (p *Publisher) let() {
 
 // lose gives up what is at hand: it is never acknowledged, and the connection ends.
 func (p *Publisher) lose() {
+	if len(p.received) > 0 { // sent again, they are routed
+		p.c.mu.Lock()
+		for _, rc := range p.received {
+			p.c.sess.Unreceive(&p.c.out, rc.id)
+		}
+		p.c.commitLocked(nil)
+		p.c.mu.Unlock()
+	}
 	p.pend, p.received = nil, nil
 	p.lost.Store(true)
 	p.link.End(codeUnavailable, "publish could not be routed")
@@ -144,10 +152,7 @@ func (p *Publisher) follow(pend *Pending) {
 		return
 	}
 	pend.of, pend.cluster, pend.matched = p, p.r.cluster, p.matched
-	for _, rc := range p.received {
-		pend.routed = append(pend.routed, store.Op{Kind: store.KindReceived, ID: rc.id})
-	}
-	p.received = nil
+	pend.routed, p.received = p.received, nil
 	p.n.Add(1)
 }
 
@@ -158,9 +163,9 @@ func (p *Pending) commitRouted() {
 		c := p.of.c
 		p.left.Store(1)
 		c.mu.Lock()
-		for _, op := range p.routed {
-			if c.sess.HasReceived(op.ID) {
-				c.out.Ops = append(c.out.Ops, op)
+		for _, rc := range p.routed {
+			if c.sess.HasReceived(rc.id) {
+				c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindReceived, ID: rc.id})
 			}
 		}
 		p.routed = nil

@@ -37,7 +37,7 @@ type Pending struct {
 	cluster Forwarder        // asked before the acknowledgement; nil is nobody
 	of      *Publisher       // told when it is settled; nil is nobody
 	matched message.Position // of the route table
-	routed  []store.Op       // to be committed when all targets have the publishes
+	routed  []received       // QoS 2 publishes whose records say so when all targets have them
 }
 
 func (p *Pending) done() {
@@ -46,29 +46,44 @@ func (p *Pending) done() {
 	}
 	switch {
 	case p.failed.Load():
-		p.owner.Refuse(p)
-		p.settled()
+		p.refuse()
 	case p.cluster == nil:
-		p.owner.Complete(p)
-	case len(p.routed) > 0:
-		p.commitRouted()
+		p.complete()
 	default:
 		p.cluster.Confirm(p.matched, p)
 	}
 }
 
-// Committed implements store.Committed: it is the answer to Confirm, or that of a
-// target in another mailbox.
+// Committed implements store.Committed: it is the answer to Confirm.
 func (p *Pending) Committed(err error) {
-	if err != nil {
-		p.owner.Refuse(p)
-	} else {
-		p.owner.Complete(p)
+	p.cluster = nil // it was asked
+	switch {
+	case err != nil:
+		p.refuse()
+	case len(p.routed) > 0:
+		p.commitRouted()
+	default:
+		p.complete()
 	}
-	p.settled()
 }
 
-func (p *Pending) settled() {
+func (p *Pending) complete() {
+	p.owner.Complete(p)
+	if p.of != nil {
+		p.of.settledOne()
+	}
+}
+
+// refuse ends the publisher's connection. QoS 2 publishes that a persistent session has
+// received are not sent again once they are known: they are routed again from here.
+func (p *Pending) refuse() {
+	if p.of != nil {
+		p.of.lost.Store(true)
+		if len(p.routed) > 0 {
+			p.of.r.finishLater(p.of.c, p.routed)
+		}
+	}
+	p.owner.Refuse(p)
 	if p.of != nil {
 		p.of.settledOne()
 	}

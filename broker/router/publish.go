@@ -1,11 +1,13 @@
 package router
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/hooks"
+	"github.com/skeinmq/skein/hooks/store"
 )
 
 // Publisher is the publishing side of one connection. It belongs to the
@@ -232,6 +234,9 @@ func (p *Publisher) repeated(pub *message.Publish) bool {
 	known := p.c.sess.HasReceived(pub.ID)
 	if known {
 		p.c.sess.Received(&p.c.out, pub.ID)
+		if p.table != nil && len(p.c.out.Ops) > 0 {
+			p.c.out.Ops = []store.Op{touch} // that it was routed is not known
+		}
 		if len(p.c.out.Ops) > 0 { // its record may not be committed yet
 			p.c.commitLocked(p.pending())
 		}
@@ -300,6 +305,7 @@ func (p *Publisher) unreceive(id message.PacketID) {
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
 	p.c.sess.Unreceive(&p.c.out, id)
+	p.received = slices.DeleteFunc(p.received, func(rc received) bool { return rc.id == id })
 	if len(p.c.out.Ops) > 0 {
 		p.c.commitLocked(p.pending())
 	}

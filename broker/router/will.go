@@ -46,7 +46,7 @@ func (r *Router) willFallsDue(c *Client, w *Will) {
 	r.stats.Wills.Dec()
 	hook, ghost := c.hook, c.ghost
 	c.mu.Unlock()
-	r.sendWill(c.ID, hook, w, func() { c.left(ghost) })
+	r.sendWill(c, hook, w, func() { c.left(ghost) }, func() {})
 }
 
 // cancelWillLocked stops the delay of a will.
@@ -60,20 +60,25 @@ func (c *Client) cancelWillLocked() {
 }
 
 // sendWill publishes a will under the identity it was accepted with: hooks and
-// rules of now decide. record is called once, within Store.Begin, and commits that it
-// was dealt with, together with what it leads to.
-func (r *Router) sendWill(id message.ClientID, h *hooks.Client, w *Will, record func()) {
-	c := r.reg.get(id)
-	if r.peers == nil || c == nil {
-		r.dealWithWill(id, h, w, record)
+// rules of now decide. record is called within Store.Begin, and commits that it was dealt
+// with, together with what it leads to; then is called last. With others it does not wait:
+// who has the session is asked first, and whoever has it sends its will.
+func (r *Router) sendWill(c *Client, h *hooks.Client, w *Will, record, then func()) {
+	if r.peers == nil {
+		r.dealWithWill(c.ID, h, w, record)
+		then()
 		return
 	}
+	ours := r.askOwner(c)
 	r.events.apart(func() {
-		if r.stillOurs(c) { // else it is sent by whoever has the session now
-			r.dealWithWill(id, h, w, record)
+		if r.answered(ours) {
+			r.dealWithWill(c.ID, h, w, record)
 		}
+		then()
 	})
 }
+
+// dealWithWill is sendWill for a session that is this process's.
 
 func (r *Router) dealWithWill(id message.ClientID, h *hooks.Client, w *Will, record func()) {
 	will, name, at, why := r.judgeDueWill(h, w)
