@@ -60,9 +60,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		d := h.of(c.stats).Snapshot()
 		buckets := make(map[float64]uint64, len(h.bounds))
 		for _, b := range h.bounds {
-			buckets[float64(b)*h.unit] = d.AtMost(b)
+			buckets[float64(b)/h.per] = d.AtMost(b)
 		}
-		ch <- prometheus.MustNewConstHistogram(c.histograms[i], d.Count, float64(d.Sum)*h.unit, buckets)
+		ch <- prometheus.MustNewConstHistogram(c.histograms[i], d.Count, float64(d.Sum)/h.per, buckets)
 	}
 }
 

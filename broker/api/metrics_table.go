@@ -16,12 +16,12 @@ type metric struct {
 	each   func(s *stats.Snapshot, add func(v float64, labels ...string))
 }
 
-// histogram is one distribution of /metrics. Recorded values times unit are what the
-// name's unit says.
+// histogram is one distribution of /metrics. Recorded values divided by per are
+// what the name's unit says.
 type histogram struct {
 	name   string
 	help   string
-	unit   float64
+	per    float64
 	bounds []int64 // as recorded; powers of two less one are exact
 	of     func(n *stats.Node) *stats.Histogram
 }
@@ -72,10 +72,10 @@ var seconds = powers(14, 35)
 
 // histogramTable is all distributions of the node.
 var histogramTable = []histogram{
-	{"skein_ack_delay_seconds", "From reading a PUBLISH of QoS 1 or 2 to its acknowledgement.", 1e-9, seconds, func(n *stats.Node) *stats.Histogram { return &n.AckDelay }},
-	{"skein_commit_seconds", "One commit of the store: encoding, writing and syncing.", 1e-9, seconds, func(n *stats.Node) *stats.Histogram { return &n.CommitDelay }},
-	{"skein_fsync_seconds", "One write of the store until the disk had it.", 1e-9, seconds, func(n *stats.Node) *stats.Histogram { return &n.SyncDelay }},
-	{"skein_flush_seconds", "One write to a client's socket.", 1e-9, seconds, func(n *stats.Node) *stats.Histogram { return &n.FlushDelay }},
+	{"skein_ack_delay_seconds", "From reading a PUBLISH of QoS 1 or 2 to its acknowledgement.", 1e9, seconds, func(n *stats.Node) *stats.Histogram { return &n.AckDelay }},
+	{"skein_commit_seconds", "One commit of the store: encoding, writing and syncing.", 1e9, seconds, func(n *stats.Node) *stats.Histogram { return &n.CommitDelay }},
+	{"skein_fsync_seconds", "One write of the store until the disk had it.", 1e9, seconds, func(n *stats.Node) *stats.Histogram { return &n.SyncDelay }},
+	{"skein_flush_seconds", "One write to a client's socket.", 1e9, seconds, func(n *stats.Node) *stats.Histogram { return &n.FlushDelay }},
 	{"skein_commit_batches", "Batches that one commit of the store had in it.", 1, powers(0, 16), func(n *stats.Node) *stats.Histogram { return &n.CommitSize }},
 }
 

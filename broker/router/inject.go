@@ -134,6 +134,7 @@ func (s *Sender) publish(p *Publisher, m *Message, at *posting) (code byte, why 
 	case rt == nil: // only a hook can have made it
 		return s.refuse(stats.DropHook, codeTopicInvalid, "a hook made an invalid topic name")
 	case rt.code != codeSuccess:
+		r.refused(s.hook, stats.Publishes, rt.name, rt.code, rt.rule)
 		return s.refuse(stats.DropACL, rt.code, rt.rule)
 	case rt.each:
 		if code, why = s.authorize(m, m.Topic); code != codeSuccess {

@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/skeinmq/skein/broker/api"
+	v1 "github.com/skeinmq/skein/broker/api/v1"
+)
+
+// peers joins rigs: a request to a peer goes to its handler.
+type peers struct {
+	self string
+	all  map[string]*rig
+	dead map[string]bool
+}
+
+func (p *peers) Peers() (names []string) {
+	for name := range p.all {
+		if name != p.self {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (p *peers) Ask(_ context.Context, peer string, r *http.Request) (*http.Response, error) {
+	if p.dead[peer] {
+		return nil, errors.New("no route to host")
+	}
+	w := httptest.NewRecorder()
+	r = r.WithContext(context.Background()) // it comes over a connection
+	r.Host = "127.0.0.1"
+	p.all[peer].api.Handler().ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+func (p *peers) Mailboxes() []v1.Mailbox { return []v1.Mailbox{{ID: "box-" + p.self, Epoch: 1}} }
+
+// three are three nodes that know each other.
+func three(t *testing.T) (list []*rig, dead map[string]bool) {
+	all, dead := map[string]*rig{}, map[string]bool{}
+	for _, name := range []string{"n1", "n2", "n3"} {
+		g := newRig(t, func(s *setup) {
+			s.Info.Node = name
+			s.Cluster = &peers{self: name, all: all, dead: dead}
+		})
+		all[name] = g
+		list = append(list, g)
+	}
+	return list, dead
+}
+
+func TestAnyNodeAnswersForAll(t *testing.T) {
+	list, dead := three(t)
+	for i := range 30 {
+		list[i%3].session(fmt.Sprintf("c%02d", i), "t")
+	}
+	for _, g := range list {
+		var got []string
+		for after := ""; ; {
+			page := into[v1.Clients](g, "clients", "/api/v1/clients?limit=7&after="+after, "")
+			for _, c := range page.Clients {
+				got = append(got, c.ID)
+				if want := list[len(got)%3]; c.ID == "" || want == nil {
+					t.Errorf("%+v", c)
+				}
+			}
+			if after = page.Next; after == "" {
+				break
+			}
+		}
+		if len(got) != 30 || !slices.IsSorted(got) {
+			t.Errorf("%q", got)
+		}
+		if page := into[v1.Clients](g, "clients", "/api/v1/clients?scope=node", ""); len(page.Clients) != 10 {
+			t.Errorf("%d of the node", len(page.Clients))
+		}
+		n := into[v1.Nodes](g, "nodes", "/api/v1/nodes", "")
+		self := 0
+		for i, o := range n.Nodes {
+			if o.Name != fmt.Sprint("n", i+1) || o.Sessions != 10 || len(o.Mailboxes) != 1 {
+				t.Errorf("%+v", o)
+			}
+			if o.Self {
+				self++
+			}
+		}
+		if len(n.Nodes) != 3 || self != 1 {
+			t.Errorf("%+v", n)
+		}
+		if who := into[v1.Subscribers](g, "subscribers", "/api/v1/subscribers?topic=t", ""); len(who.Subscribers) != 30 {
+			t.Errorf("%d subscribers", len(who.Subscribers))
+		}
+		if s := into[v1.Stats](g, "stats", "/api/v1/stats?node=n2", ""); s.Node != "n2" || s.Sessions != 10 {
+			t.Errorf("%+v", s)
+		}
+	}
+	// One client is asked for at the node that has it, and changed once.
+	if c := into[v1.Client](list[0], "client", "/api/v1/clients/c01", ""); c.Node != "n2" {
+		t.Errorf("%+v", c)
+	}
+	list[0].call("sendMessage", "/api/v1/clients/c02/messages", `{"topic":"x","payload":"p","qos":1}`, 200)
+	if q := into[v1.Entries](list[1], "queue", "/api/v1/clients/c02/queue", ""); len(q.Entries) != 1 || *q.Entries[0].Payload != "p" {
+		t.Errorf("%+v", q)
+	}
+	list[2].call("deleteClient", "/api/v1/clients/c01", "", 204)
+	list[2].call("deleteClient", "/api/v1/clients/c01", "", 404)
+	list[0].call("drain", "/api/v1/drain?node=n3", "", 202)
+	if phase, _ := list[2].ports.DrainPhase(); phase != api.DrainWaiting {
+		t.Error(phase)
+	}
+	if phase, _ := list[0].ports.DrainPhase(); phase != api.DrainNone {
+		t.Error(phase)
+	}
+
+	// A node that is away is named; what the others have is answered.
+	dead["n3"] = true
+	page := into[v1.Clients](list[0], "clients", "/api/v1/clients?limit=100", "")
+	if len(page.Clients) != 19 || !slices.Equal(page.Missing, []string{"n3"}) {
+		t.Errorf("%d clients, missing %q", len(page.Clients), page.Missing)
+	}
+	n := into[v1.Nodes](list[0], "nodes", "/api/v1/nodes", "")
+	if len(n.Nodes) != 3 || n.Nodes[2].Name != "n3" || n.Nodes[2].Error == "" {
+		t.Errorf("%+v", n)
+	}
+	list[0].call("client", "/api/v1/clients/c05", "", http.StatusBadGateway)
+	list[0].call("stats", "/api/v1/stats?node=n3", "", http.StatusBadGateway)
+	list[0].call("stats", "/api/v1/stats?node=n4", "", http.StatusNotFound)
+}
+
+// A request that is sent on has its token: a peer lets nobody in for another's sake.
+func TestPeersAskForTheToken(t *testing.T) {
+	list, _ := three(t)
+	list[1].session("c")
+	set := *list[1].api.Settings()
+	set.Tokens = nil
+	list[1].api.Configure(set)
+	w := list[0].do("DELETE", "/api/v1/clients/c", writer, "")
+	if w.Code != http.StatusUnauthorized || strings.Contains(list[1].log.take(), "api change") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
