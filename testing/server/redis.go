@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -117,14 +118,21 @@ func RedisDir(t testing.TB) string {
 	return dir
 }
 
-// FreeAddr is a loopback address that nobody listens at. Another process may take it
-// before it is used, as a program that is told its port cannot be helped.
+// FreeAddr is a loopback address that nobody listens at, of a port that the system gives to
+// no connection by itself: who listens there can be started again. Another process may
+// take it before it is used, as a program that is told its port cannot be helped.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
+	const first, count, tries = 20000, 12768, 100
+	for range tries {
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: first + rand.IntN(count)})
+		if err != nil {
+			continue // somebody has it
+		}
+		addr := l.Addr().String()
+		_ = l.Close() // it has served
+		return addr
 	}
-	defer func() { _ = l.Close() }() // it has served
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
