@@ -117,6 +117,35 @@
 // left the message waits where it is, and follows when a member connects elsewhere. The
 // free windows of members are not announced: a mailbox whose members are all busy queues.
 //
+// # A server that lacks what was read
+//
+// After a fail-over the new primary may lack the last entries of a stream, which readers
+// have read already; their positions are given to other entries. Readers notice another
+// server (or the same one, started again) by its run id: after every error, and every ten
+// seconds. The consumer of an inbox then has the positions go on behind what it has read,
+// compares what stands before that with what it read there, and gives what it has not read
+// a new position. Followers of the routes load all of them, and what a mailbox's set has
+// lost is written again. Whoever was answered had its write on the replicas that were
+// asked for.
+//
+// # QoS 0 and slow receivers
+//
+// A channel has no back-pressure, and Redis cuts off a subscriber that is far behind. So
+// the receiver tells each sender what it has taken; at most 4 MiB are under way to a
+// mailbox and 8 MiB wait for it, what comes beyond that is dropped and counted. An ear that
+// hears nothing says something to itself: a subscription that does not hear it is made
+// again.
+//
+// # Goroutines of leases, routes and mail
+//
+// All are started by link.spawn and end with the bridge's context or the mailbox's;
+// link.close waits for them, and closes the connections of blocked reads before.
+//
+//	for ever      renewal of leases, follower of the routes, an ear for {r}:sig
+//	per mailbox   consumer, trimmer, an ear
+//	while needed  a sender an outbox, another for its QoS 0, a writer of route changes a mailbox, the
+//	              barrier's, those of Confirm and CaughtUp, one for each mailbox that is taken over
+//
 // # What an outage does
 //
 // Nothing fails: steps are repeated until they are answered, QoS 0 goes on between clients

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/hooks/store"
 	"github.com/skeinmq/skein/testing/server"
 )
@@ -82,12 +84,9 @@ func benchmark(b *testing.B, publishers, items, inflight int, loose bool) {
 			for range s.want / int64(items*publishers) {
 				w.free <- struct{}{}
 				if loose {
-					from.mail.Loose(to.box, batch)
+					from.Loose(to.box, batch)
 					<-w.free
-					from.wait(func() <-chan struct{} { return nil })
-					for from.outbox(to.box).behind() {
-						<-time.After(time.Millisecond)
-					}
+					server.Poll(b, 0, func() bool { return !from.outbox(to.box).behind() })
 				} else {
 					from.Append(to.box, batch, w)
 				}
@@ -107,7 +106,7 @@ func benchmark(b *testing.B, publishers, items, inflight int, loose bool) {
 func (o *outbox) behind() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.loose.bytes > looseBytes/2
+	return o.bytes > looseBytes/2
 }
 
 // commands is how many the server has done.
@@ -125,6 +124,40 @@ func commands(b *testing.B, n *mailNode) int {
 		count = 10*count + int(c-'0')
 	}
 	return count
+}
+
+// BenchmarkJoin is subscriptions to new filters with three instances, each until its
+// barrier has passed, from so many clients at a time.
+func BenchmarkJoin(b *testing.B) {
+	for _, clients := range []int{1, 64} {
+		b.Run(strconv.Itoa(clients), func(b *testing.B) {
+			r := server.StartRedis(b, "--appendfsync", "no")
+			nodes := []*mailNode{joined(b, r.Addr), joined(b, r.Addr), joined(b, r.Addr)}
+			var took stats.Histogram
+			var next atomic.Int64
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for c := range clients {
+				wg.Go(func() {
+					n := nodes[c%len(nodes)]
+					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+						o, start := newOutcome(), time.Now()
+						n.Join(n.box, []string{"f/" + strconv.FormatInt(i, 10)}, o)
+						if err := <-o; err != nil {
+							b.Error(err)
+							return
+						}
+						took.Record(time.Since(start).Microseconds())
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "joins/s")
+			d := took.Snapshot()
+			b.ReportMetric(float64(d.Quantile(0.5))/1000, "p50-ms")
+			b.ReportMetric(float64(d.Quantile(0.99))/1000, "p99-ms")
+		})
+	}
 }
 
 func BenchmarkAppend(b *testing.B)  { benchmark(b, 10, 20, 5, false) }

@@ -293,7 +293,7 @@ func TestRedisIsStartedAgain(t *testing.T) {
 	a.Confirm(a.routes.applied.now(), confirm)
 	join := newOutcome()
 	b.Join(b.box, []string{"x/#"}, join)
-	server.Poll(t, 0, func() bool { return a.out.down.Load() && b.link.out.down.Load() })
+	server.Poll(t, 0, func() bool { return a.out.down.Load() && b.out.down.Load() })
 	if confirm.told() || join.told() {
 		t.Error("something is answered without Redis")
 	}
@@ -358,7 +358,7 @@ func TestSlowReceiverOfQoS0(t *testing.T) {
 	r := server.StartRedis(t)
 	a, b := joined(t, r.Addr), joined(t, r.Addr)
 	server.Poll(t, 0, func() bool { // until b listens
-		a.mail.Loose(b.box, bundle("t", "x"))
+		a.Loose(b.box, bundle("t", "x"))
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return len(b.loose) > 0
@@ -371,7 +371,7 @@ func TestSlowReceiverOfQoS0(t *testing.T) {
 	big := bundle("t", strings.Repeat("x", 64<<10))
 	const count = 400 // 25 MiB
 	for range count {
-		a.mail.Loose(b.box, big)
+		a.Loose(b.box, big)
 	}
 	dropped := int(a.figures.Lost.Load() - lost)
 	if least := count - (looseBytes+airBytes+2*batchBytes)/(64<<10); dropped < least {
@@ -384,7 +384,7 @@ func TestSlowReceiverOfQoS0(t *testing.T) {
 		return len(b.loose)
 	}
 	server.Poll(t, 0, func() bool { return got() >= count-dropped })
-	a.mail.Loose(b.box, big)
+	a.Loose(b.box, big)
 	server.Poll(t, 0, func() bool { return got() == count-dropped+1 })
 }
 
@@ -436,7 +436,7 @@ func exchange(t *testing.T, node func() *mailNode) (a, b *mailNode) {
 	inOrder(t, b.came, 500)
 	server.Poll(t, 0, func() bool { return length(t, b, b.box) == 0 })
 	server.Poll(t, 0, func() bool {
-		a.mail.Loose(b.box, bundle("t", "x"))
+		a.Loose(b.box, bundle("t", "x"))
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return len(b.loose) > 0
