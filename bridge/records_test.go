@@ -59,9 +59,9 @@ func TestAnswersCutOff(t *testing.T) {
 	s := startRedis(t)
 	p := newProxy(t, s.Addr)
 	r := newRig(t, p.url(), newPrefix(), "own")
-	p.cutEvery(5)
 	const n = 60
 	for i := range uint64(n) {
+		p.cutEvery(4 + int64(i%2)) // so that each kind of step meets it
 		id := message.ClientID(fmt.Sprint("c", i%3))
 		ops := []store.Op{entryOp(i+1, 1+byte(i%2)), {Kind: store.KindState, Seq: i + 1, State: store.State{ID: 1, Phase: store.Sent}}}
 		if i < 3 {
@@ -82,6 +82,10 @@ func TestAnswersCutOff(t *testing.T) {
 		got := r.entries(t, message.ClientID(fmt.Sprint("c", c)))
 		if len(got) != 10 || got[0] != 31+c {
 			t.Errorf("session %d has %v", c, got)
+		}
+		q, err := r.client.XInfoStream(t.Context(), r.link.keys.session(message.ClientID(fmt.Sprint("c", c)))+sessionQueue).Result()
+		if err != nil || q.EntriesAdded != n/3 {
+			t.Errorf("session %d had %d entries, %v", c, q.EntriesAdded, err)
 		}
 	}
 	if got, err := r.ends(t.Context(), r.shards[shardOf("t", len(r.shards))]); err != nil || got[0] != n {

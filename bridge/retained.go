@@ -30,11 +30,13 @@ type retained struct {
 	shards  []*shard
 
 	mu      sync.Mutex
+	started bool
 	next    *lookup // who wants to be up to date, and no look has begun for
 	running bool
 }
 
-// shard is one log. After start its fields are those of the goroutine that follows it.
+// shard is one log. Its fields are guarded by mu until start, and then those of the
+// goroutine that follows it.
 type shard struct {
 	n      int
 	at     mark // what the router has
@@ -114,30 +116,43 @@ func (r *records) encodeRetained(p *part, n int, ops []*store.Op) *enc {
 // Retained implements store.Node: what is retained now. The follower goes on from there.
 func (t *retained) Retained(ctx context.Context, visit func(*message.Message) bool) error {
 	for _, s := range t.shards {
-		more, err := t.load(ctx, s, visit)
+		found, err := t.load(ctx, s.n, visit)
 		if err != nil {
 			return err
 		}
-		if !more {
+		if !found.whole {
 			return nil
 		}
+		t.mu.Lock()
+		if !t.started {
+			s.take(&found)
+		}
+		t.mu.Unlock()
 	}
 	return nil
 }
 
-// load visits a shard and notes where its log was before.
-func (t *retained) load(ctx context.Context, s *shard, visit func(*message.Message) bool) (more bool, err error) {
-	end, err := t.ends(ctx, s)
+// contents are what a shard has.
+type contents struct {
+	whole  bool // the visitor wanted all
+	topics map[string]struct{}
+	pos    message.Position // where its log ended before
+}
+
+func (s *shard) take(c *contents) { s.loaded, s.topics, s.pos = true, c.topics, c.pos }
+
+// load visits a shard.
+func (t *retained) load(ctx context.Context, n int, visit func(*message.Message) bool) (c contents, err error) {
+	ends, err := t.ends(ctx, t.shards[n])
 	if err != nil {
-		return false, err
+		return c, err
 	}
-	key := t.keys.shard(s.n, shardHash)
-	topics := map[string]struct{}{}
+	c = contents{whole: true, topics: map[string]struct{}{}, pos: ends[0]}
+	key := t.keys.shard(n, shardHash)
 	var names texts
-	more = true
 	err = t.records.scan(ctx, key, "hscan", func(page []string) {
-		for i := 0; i+1 < len(page) && more; i += 2 {
-			if _, twice := topics[page[i]]; twice {
+		for i := 0; i+1 < len(page) && c.whole; i += 2 {
+			if _, twice := c.topics[page[i]]; twice {
 				continue
 			}
 			m, err := names.retained([]byte(page[i+1]), page[i])
@@ -145,17 +160,11 @@ func (t *retained) load(ctx context.Context, s *shard, visit func(*message.Messa
 				t.log.Error("retained message cannot be read", slog.String("key", key), slog.String("topic", page[i]), slog.Any("error", err))
 				continue
 			}
-			topics[m.Topic] = struct{}{}
-			more = visit(m)
+			c.topics[m.Topic] = struct{}{}
+			c.whole = visit(m)
 		}
 	})
-	if err != nil || !more {
-		return more, err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s.topics, s.loaded, s.pos = topics, true, end[0]
-	return true, nil
+	return c, err
 }
 
 // retained reads the retained message of a topic.

@@ -28,7 +28,7 @@ func forgetOp(topic string, id message.ID) store.Op {
 func (r *rig) follows(t *testing.T) *heard {
 	t.Helper()
 	h := &heard{}
-	if err := r.retained.start(t.Context(), h); err != nil {
+	if err := r.start(t.Context(), h); err != nil {
 		t.Fatal(err)
 	}
 	return h

@@ -14,6 +14,9 @@ import (
 // start hands what is retained to in, unless Retained has visited it before, and follows
 // the logs until the bridge ends. When it returns, in has what was retained at the call.
 func (t *retained) start(ctx context.Context, in Follower) error {
+	t.mu.Lock()
+	t.started = true
+	t.mu.Unlock()
 	for _, s := range t.shards {
 		if !s.loaded {
 			if err := t.reload(ctx, s, in); err != nil {
@@ -34,19 +37,19 @@ func (t *retained) start(ctx context.Context, in Follower) error {
 
 // reload hands a whole shard to in, and what it had and is gone.
 func (t *retained) reload(ctx context.Context, s *shard, in Follower) error {
-	before := s.topics
-	_, err := t.load(ctx, s, func(m *message.Message) bool {
+	found, err := t.load(ctx, s.n, func(m *message.Message) bool {
 		in.Retained(m, false)
 		return true
 	})
 	if err != nil {
 		return err
 	}
-	for topic := range before {
-		if _, there := s.topics[topic]; !there {
+	for topic := range s.topics {
+		if _, there := found.topics[topic]; !there {
 			in.Retained(&message.Message{Topic: topic}, true)
 		}
 	}
+	s.take(&found)
 	return nil
 }
 

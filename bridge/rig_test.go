@@ -45,7 +45,7 @@ func newRig(t testing.TB, url, prefix string, own message.MailboxID) *rig {
 		t.Fatal(err)
 	}
 	r.hold(own, 1)
-	err = r.records.heads(ctx, own, func(l *loaded) bool {
+	err = r.heads(ctx, own, func(l *loaded) bool {
 		r.place(l.Session.ID, place{box: own, epoch: 1, n: l.n})
 		if _, err := r.Load(ctx, l.Session.ID); err != nil {
 			t.Errorf("load: %v", err)
