@@ -44,8 +44,9 @@ type part struct {
 	first  []*enc
 	wrote  int  // how many of first
 	after  *enc // in a Redis Cluster: what is a mailbox's, when the first are done
-	joins  bool // the session comes to its mailbox's set
-	leaves bool // it goes
+	home   place // of the session
+	joins  bool  // it comes to its mailbox's set
+	leaves bool  // it goes
 	grows  bool // it takes more room in Redis than it gives back
 	err    error
 	state  progress
@@ -128,14 +129,14 @@ func (r *records) add(g *group, w *work) bool {
 	id := w.b.Client
 	h := r.homes[id]
 	if h == nil {
-		h = &resident{place: place{box: r.own, epoch: r.boxes[r.own]}, fresh: true}
-		h.tag = h.place.tag()
+		h = &resident{fresh: true}
+		r.bringHomeLocked(h)
 		if !w.idle {
 			r.homes[id] = h
 		}
 	}
 	p := g.sessions[id]
-	if p != nil && (p.h != h || p.sole && begins(w.b)) {
+	if p != nil && (p.h != h || (p.sole || p.fold.ends && h.box != r.own) && begins(w.b)) {
 		return false
 	}
 	if p == nil {
@@ -150,6 +151,12 @@ func (r *records) add(g *group, w *work) bool {
 	g.works++
 	g.bytes += int(w.size)
 	return true
+}
+
+// bringHomeLocked makes the own mailbox the one in which a session will begin.
+func (r *records) bringHomeLocked(h *resident) {
+	h.box, h.epoch = r.own, r.boxes[r.own]
+	h.tag = h.place.tag()
 }
 
 func begins(b *store.Batch) bool {

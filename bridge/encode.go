@@ -115,6 +115,7 @@ func (e *enc) finish() *enc {
 func (r *records) encodeSessionLocked(p *part) {
 	f, h, e := &p.fold, p.h, p.enc(0)
 	h.n = p.n
+	p.home = h.place
 	e.key, e.tag = r.keys.session(p.id)+sessionHead, h.tag
 	if h.fresh {
 		e.flags |= partCreate
@@ -154,6 +155,7 @@ func (r *records) encodeSessionLocked(p *part) {
 		e.flags |= partEnds
 		p.leaves = h.member
 		h.fresh, h.member = true, false
+		r.bringHomeLocked(h) // a new session begins here, wherever the old one lived
 	}
 	if boxed {
 		r.encodeBoxLocked(p, e)

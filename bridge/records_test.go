@@ -364,6 +364,42 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// A session that ends in an adopted mailbox may begin again, in the own one.
+func TestBeginsAtHome(t *testing.T) {
+	s := startRedis(t)
+	prefix := newPrefix()
+	a, b := newRig(t, s.URL(), prefix, "a"), newRig(t, s.URL(), prefix, "b")
+	a.must(t, batchOf("c", headOp("c"), entryOp(1, 1)))
+	key := b.link.keys.session("c") + sessionHead
+	if err := b.client.HSet(t.Context(), key, fieldOwner, "a 2").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.client.HSet(t.Context(), b.link.keys.box("a", boxMeta), "epoch", "2").Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.hold("a", 2)
+	b.place("c", place{box: "a", epoch: 2, n: 1})
+	var p pending
+	b.Begin() // so that all of them are taken at once
+	p.commit(b, batchOf("c", unqueueOp(1)))
+	p.commit(b, batchOf("c", store.Op{Kind: store.KindSession, Delete: true}))
+	p.commit(b, batchOf("c", headOp("c"), entryOp(1, 1)))
+	p.commit(b, batchOf("c", entryOp(2, 1)))
+	b.End()
+	p.must(t)
+	if owner := b.client.HGet(t.Context(), key, fieldOwner).Val(); owner != "b 1" {
+		t.Errorf("the new session is of %q", owner)
+	}
+	server.Poll(t, 0, func() bool {
+		old, err1 := b.scanSet(t.Context(), b.link.keys.box("a", boxSessions))
+		now, err2 := b.scanSet(t.Context(), b.link.keys.box("b", boxSessions))
+		return err1 == nil && err2 == nil && len(old) == 0 && len(now) == 1
+	})
+	if got := b.entries(t, "c"); len(got) != 2 {
+		t.Errorf("the session has %v", got)
+	}
+}
+
 // The ids of QoS 2 messages are known from the step that writes the entry, also when it
 // has gone, and for the window.
 func TestKnown(t *testing.T) {

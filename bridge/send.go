@@ -210,10 +210,13 @@ func (s *sender) attempt(parts []*part, script *redis.Script) error {
 
 // enter puts sessions that begin into the sets of their mailboxes.
 func (s *sender) enter(parts []*part) error {
-	come := map[message.MailboxID][]*part{}
+	var come map[message.MailboxID][]*part
 	for _, p := range parts {
 		if p.joins && p.state == stateWaits {
-			come[p.h.box] = append(come[p.h.box], p)
+			if come == nil {
+				come = map[message.MailboxID][]*part{}
+			}
+			come[p.home.box] = append(come[p.home.box], p)
 		}
 	}
 	for box, parts := range come {
@@ -221,7 +224,7 @@ func (s *sender) enter(parts []*part) error {
 		for i, p := range parts {
 			ids[i] = string(p.id)
 		}
-		ok, err := s.members(box, parts[0].h.epoch, ids, nil)
+		ok, err := s.members(box, parts[0].home.epoch, ids, nil)
 		if err != nil {
 			return err
 		}
