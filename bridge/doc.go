@@ -136,16 +136,6 @@
 // hears nothing says something to itself: a subscription that does not hear it is made
 // again.
 //
-// # Goroutines of leases, routes and mail
-//
-// All are started by link.spawn and end with the bridge's context or the mailbox's;
-// link.close waits for them, and closes the connections of blocked reads before.
-//
-//	for ever      renewal of leases, follower of the routes, an ear for {r}:sig
-//	per mailbox   consumer, trimmer, an ear
-//	while needed  a sender an outbox, another for its QoS 0, a writer of route changes a mailbox, the
-//	              barrier's, those of Confirm and CaughtUp, one for each mailbox that is taken over
-//
 // # What an outage does
 //
 // Nothing fails: steps are repeated until they are answered, QoS 0 goes on between clients
@@ -180,7 +170,8 @@
 //
 // # Goroutines
 //
-// link.spawn starts them all, and Close waits for them: one committer and one sender of
+// link.spawn starts them all, and Close waits for them, after it has closed the
+// connections of reads that block: one committer and one sender of
 // records; one renewer of leases; one follower of the routes; one of the retained logs (one
 // a shard in a Redis Cluster); for each mailbox that is held a reader, a trimmer and a
 // listener; for each outbox that has something to send one; short ones for barriers,
