@@ -129,7 +129,7 @@ func (c *Client) commitLocked(pend *Pending) {
 	if c.page != nil {
 		c.page.issued++
 	}
-	c.r.store.Commit(b, d)
+	c.r.commit(b, d)
 }
 
 // batchLocked is a batch of the client's records.
@@ -179,6 +179,7 @@ type commitDone struct {
 	pend   *Pending
 	also   []*Pending // who waits for records that were put off
 	at     int64      // when a client's was handed over
+	b      *store.Batch
 	told   []store.Op // among them are some that tell of outcomes
 }
 
@@ -213,6 +214,7 @@ func (d *commitDone) refused(err error) {
 	gone := errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrNotFound)
 	if !gone {
 		d.r.refusals.log(d.r, err)
+		d.owe(err)
 	}
 	if d.link != nil {
 		d.link.End(codeUnavailable, "commit refused")

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/session"
@@ -235,7 +236,8 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 	if res.Present {
 		woken = c.judgeAgainLocked(l.Hook)
 	}
-	committed := c.commitHeadLocked()
+	c.repayLocked()
+	committed := c.commitHeadLocked(!res.Present)
 	c.mu.Unlock()
 	r.store.End()
 	wakeAll(woken)
@@ -289,7 +291,7 @@ func (r *Router) sameRules(a, b *hooks.Client) bool {
 }
 
 // commitHeadLocked commits the session's head with what else was recorded.
-func (c *Client) commitHeadLocked() commitWait {
+func (c *Client) commitHeadLocked(fresh bool) commitWait {
 	w := make(commitWait, 1)
 	c.recorded = c.Persistent() || c.head.Will != nil && c.r.Settings().Durable || c.r.peers != nil
 	c.nameWillLocked()
@@ -299,8 +301,11 @@ func (c *Client) commitHeadLocked() commitWait {
 	}
 	head := c.head
 	ops := append(c.out.Ops, store.Op{Kind: store.KindSession, Session: &head})
+	if fresh && c.r.peers == nil { // the end of the one before may have been refused
+		ops = slices.Insert(ops, 0, store.Op{Kind: store.KindSession, Delete: true})
+	}
 	c.out.Ops = nil
-	c.r.store.Commit(c.batchLocked(ops), w)
+	c.commitAndWaitLocked(ops, w)
 	return w
 }
 

@@ -136,6 +136,6 @@ func (d *delayed) fire(r *Router, seq delayedKey, m *message.Message) {
 		return
 	}
 	r.injectThen(m, seq.box != "", func() {
-		r.store.Commit(&store.Batch{Box: seq.box, Ops: []store.Op{ends}}, &commitDone{r: r})
+		r.commit(&store.Batch{Box: seq.box, Ops: []store.Op{ends}}, &commitDone{r: r})
 	})
 }

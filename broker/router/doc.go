@@ -28,6 +28,10 @@
 // Settings.Linger and the client's own pace bound. A subscriber that is slower than a
 // commit is not waited for.
 //
+// What a store that breaks or is full refused is repeated (again.go): the records of a
+// session when its client comes back, which the refusal made it do; the node's own and
+// the ends of sessions after a second, until they are accepted.
+//
 // The router starts two goroutines that read queues in pages (pager.go), one that has
 // recorded what was lent for too long (recall.go), and others
 // only for hooks, which may be slow (events.go): one that tells of dropped messages, and one for each thing that falls due and has to ask a

@@ -224,8 +224,8 @@ func (d *delayed) move(r *Router, id message.MailboxID) {
 		d.seq++
 		own := delayedKey{"", d.seq}
 		r.store.Begin()
-		r.store.Commit(&store.Batch{Ops: []store.Op{{Kind: store.KindDelayed, Seq: own.seq, At: w.at, Msg: w.m}}}, &commitDone{r: r})
-		r.store.Commit(&store.Batch{Box: id, Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: key.seq}}}, &commitDone{r: r})
+		r.commit(&store.Batch{Ops: []store.Op{{Kind: store.KindDelayed, Seq: own.seq, At: w.at, Msg: w.m}}}, &commitDone{r: r})
+		r.commit(&store.Batch{Box: id, Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: key.seq}}}, &commitDone{r: r})
 		r.store.End()
 		d.waitLocked(r, own, w.at, w.m)
 	}

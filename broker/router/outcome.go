@@ -157,7 +157,7 @@ func (r *Router) tell(box message.MailboxID, m *message.Message, o outcome, with
 	case sure && box == "":
 		with = append(with, op)
 	case sure: // it is the own mailbox's; first, so that it is rather told twice than not
-		r.store.Commit(&store.Batch{Ops: []store.Op{op}}, &commitDone{r: r, told: []store.Op{op}})
+		r.commit(&store.Batch{Ops: []store.Op{op}}, &commitDone{r: r, told: []store.Op{op}})
 	}
 	if len(with) == 0 {
 		return sure
@@ -167,7 +167,7 @@ func (r *Router) tell(box message.MailboxID, m *message.Message, o outcome, with
 		d.pend = wait()
 		d.pend.left.Add(1)
 	}
-	r.store.Commit(&store.Batch{Box: box, Ops: with}, d)
+	r.commit(&store.Batch{Box: box, Ops: with}, d)
 	return sure
 }
 
@@ -191,7 +191,7 @@ func (c *Client) tellLocked(m *message.Message, qos byte, o outcome) {
 	case op.Seq == 0:
 		c.r.settle(&op)
 	case c.r.peers != nil: // the session may live in another mailbox, whose records are apart
-		c.r.store.Commit(&store.Batch{Ops: []store.Op{op}}, &commitDone{r: c.r, told: []store.Op{op}})
+		c.r.commit(&store.Batch{Ops: []store.Op{op}}, &commitDone{r: c.r, told: []store.Op{op}})
 	default:
 		c.out.Ops, c.tells = append(c.out.Ops, op), true
 	}

@@ -209,6 +209,6 @@ func (r *Router) forgetTold(t *told) {
 		for ; i < len(t.records) && t.records[i].box == b.Box; i++ {
 			b.Ops = append(b.Ops, store.Op{Kind: store.KindDelayed, Delete: true, Seq: t.records[i].seq})
 		}
-		r.store.Commit(b, &commitDone{r: r})
+		r.commit(b, &commitDone{r: r})
 	}
 }

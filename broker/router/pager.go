@@ -34,6 +34,7 @@ type paging struct {
 	state   atomic.Int32
 	issued  uint64        // guarded by Client.mu: batches of the client's given to the store
 	commits atomic.Uint64 // of them, answered
+	debts   debts         // what the store refused
 	hungry  atomic.Bool   // a page was empty: what there must be is not committed yet
 
 	// In a cluster, guarded by Client.mu:

@@ -41,6 +41,8 @@ func (t *retained) set(m *message.Message, wait func() *Pending) byte {
 	if len(m.Payload) == 0 {
 		if had {
 			t.removeLocked(old)
+		}
+		if had || t.r.owed.owesRetained(m.Topic) {
 			t.record(m, true, wait)
 		}
 		return 0

@@ -97,6 +97,7 @@ type Router struct {
 	exclusive exclusive
 	users     users
 	refusals  refusals
+	owed      owed
 	follows   follows
 	sys       sys
 	events    *events
@@ -191,7 +192,7 @@ func (r *Router) commitNode(op store.Op, pend *Pending) {
 	if pend != nil {
 		pend.left.Add(1)
 	}
-	r.store.Commit(&store.Batch{Ops: []store.Op{op}}, &commitDone{r: r, pend: pend})
+	r.commit(&store.Batch{Ops: []store.Op{op}}, &commitDone{r: r, pend: pend})
 }
 
 // commitBox is commitNode for a record of a mailbox.
@@ -199,7 +200,7 @@ func (r *Router) commitBox(b *box, op store.Op, pend *Pending) {
 	if pend != nil {
 		pend.left.Add(1)
 	}
-	r.store.Commit(&store.Batch{Box: b.id, Ops: []store.Op{op}}, &commitDone{r: r, pend: pend})
+	r.commit(&store.Batch{Box: b.id, Ops: []store.Op{op}}, &commitDone{r: r, pend: pend})
 }
 
 // wait waits for a commit that w was given to, or for ctx.

@@ -103,7 +103,7 @@ func (c *Client) commitSubsLocked() commitWait {
 	w := make(commitWait, 1)
 	ops := c.out.Ops
 	c.out.Ops = nil
-	c.r.store.Commit(c.batchLocked(ops), w)
+	c.commitAndWaitLocked(ops, w)
 	return w
 }
 

@@ -33,7 +33,8 @@
 // page from the store, one at a time and without the lock, and gives it to
 // [Session.Paged]. A page that no longer is what comes next is ignored. What is not
 // committed yet is not in a page; it is asked for again. Should the store have less than the figures say, because it
-// refused a batch, [Session.Nothing] says so.
+// refused a batch, [Session.Nothing] says so, and [Session.Rewrite] records again what is
+// in flight and received.
 //
 // Figures go into every batch, so that the store has them with the queue. Start-up
 // takes them back with [RestoreHead] and the rest, before the first connection,

@@ -168,3 +168,17 @@ func (s *Session) tooLarge(o *Output, sl *slot) {
 	s.forget(o, &sl.entry)
 	s.win.free(sl)
 }
+
+// Rewrite records again what is in flight and received: some of it may have been
+// refused.
+func (s *Session) Rewrite(o *Output) {
+	for _, id := range s.win.inOrder() {
+		if sl := s.win.at(id); sl.entry.Msg != nil && !sl.lent {
+			s.record(o, store.Op{Kind: store.KindEntry, Seq: sl.entry.Seq, Entry: sl.entry.Entry})
+			s.record(o, sl.state())
+		}
+	}
+	for _, id := range s.received {
+		s.record(o, store.Op{Kind: store.KindReceived, ID: id})
+	}
+}
