@@ -126,7 +126,7 @@ func (b *Bridge) Start(ctx context.Context, in Inbox) error {
 
 // Close ends the bridge in order: what was handed in is committed and sent, then the
 // mailboxes are given to the others. While Redis is away nothing of that can be done, and
-// the leases run out.
+// the leases run out. That others have them already is no error.
 func (b *Bridge) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
@@ -137,10 +137,14 @@ func (b *Bridge) Close() error {
 		err = b.cluster.mail.rest(ctx)
 	}
 	if b.cluster.mine() != "" {
-		err = errors.Join(err, b.cluster.release(ctx))
+		err = errors.Join(err, b.untell(ctx), b.cluster.release(ctx))
 	}
 	b.records.end()
 	b.link.close()
+	if errors.Is(err, store.ErrFenced) { // there is nothing left to give to them
+		b.log.Warn("other instances had taken over already", "error", err)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("bridge: end in order: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 //	                        kind is p for a process's own mailbox, a for one it adopted
 //	  {r}:reports   hash    mailbox → position that its process has applied
 //	  {r}:formats   hash    mailbox → newest format that its process reads
+//	  {r}:nodes     hash    mailbox → what its process says of itself
 //	  {r}:routes    stream  route changes, entry N-0 is position N
 //	  {r}:set:BOX   hash    the mailbox's filters → members online ("" for what is no shared group)
 //	{mBOX}     one mailbox
@@ -48,6 +49,7 @@ func (k keys) leases() string                 { return k.prefix + "{r}:leases" }
 func (k keys) reports() string                { return k.prefix + "{r}:reports" }
 func (k keys) routes() string                 { return k.prefix + "{r}:routes" }
 func (k keys) formats() string                { return k.prefix + "{r}:formats" }
+func (k keys) nodes() string                  { return k.prefix + "{r}:nodes" }
 func (k keys) signals() string                { return k.prefix + "{r}:sig" }
 func (k keys) set(b message.MailboxID) string { return k.prefix + "{r}:set:" + string(b) }
 

@@ -18,6 +18,7 @@ import (
 type cluster struct {
 	client *redis.Client
 	bridge *bridge.Bridge
+	peers  *peers
 	log    *slog.Logger
 }
 
@@ -41,7 +42,7 @@ func newCluster(c *config.Config, st *stats.Node, log *slog.Logger) (*cluster, e
 		Client: client, Clustered: client.Target().Mode == redis.Cluster, Prefix: r.Prefix, Lease: r.Lease.Std(),
 		DedupeWindow: c.Session.DedupeWindow.Std(), MinReplicas: r.MinReplicas, Log: log, Stats: st, Now: time.Now,
 	})
-	return &cluster{client: client, bridge: b, log: log}, nil
+	return &cluster{client: client, bridge: b, peers: newPeers(b, log), log: log}, nil
 }
 
 // inspectAgain is how long a start waits before it looks again for a Redis that is away.
@@ -106,7 +107,8 @@ func (n *Node) openStore(cfg *config.Config) (err error) {
 		return err
 	}
 	if n.cluster != nil {
-		n.store = n.cluster.bridge
+		n.store, n.cfg = n.cluster.bridge, named(cfg, n.cluster)
+		n.ready.also(n.cluster.bridge)
 		return nil
 	}
 	n.store, err = openStore(context.Background(), cfg, n.stats, n.log)
@@ -116,6 +118,7 @@ func (n *Node) openStore(cfg *config.Config) (err error) {
 func (n *Node) closeStore(context.Context) error {
 	err := n.store.Close()
 	if n.cluster != nil {
+		n.cluster.peers.close()
 		err = errors.Join(err, n.cluster.client.Close())
 	}
 	return err

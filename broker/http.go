@@ -43,6 +43,9 @@ func (n *Node) newWeb(o *Options) (*web, error) {
 		Health: n.ready, Drainer: n.drain, Bans: bans{n}, WebSocket: http.HandlerFunc(n.adopt),
 		Pages: o.Pages, Collectors: o.Collectors,
 	}
+	if n.cluster != nil {
+		a.Cluster = n.cluster.peers
+	}
 	if w.tls.Load() != nil {
 		a.TLS = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: w.tls.Load().NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			return w.tls.Load(), nil

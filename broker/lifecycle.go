@@ -47,6 +47,9 @@ func (n *Node) startLocked(ctx context.Context) error {
 			return err
 		}
 		n.router.Joined()
+		if err := n.tell(ctx); err != nil {
+			return err
+		}
 	} else if err := n.router.Restore(ctx); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}

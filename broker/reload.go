@@ -61,7 +61,7 @@ func (n *Node) Reload(cfg *config.Config) error {
 func inForce(now, next *config.Config) *config.Config {
 	c := *next
 	c.Node, c.Persistence, c.Data, c.Store, c.Bridge, c.SysInterval = now.Node, now.Persistence, now.Data, now.Store, now.Bridge, now.SysInterval
-	c.HTTP.Address, c.HTTP.TLS = now.HTTP.Address, now.HTTP.TLS
+	c.HTTP.Address, c.HTTP.TLS, c.HTTP.Advertise = now.HTTP.Address, now.HTTP.TLS, now.HTTP.Advertise
 	c.Listeners = make([]config.Listener, len(now.Listeners))
 	for i := range c.Listeners {
 		c.Listeners[i] = reloaded(now.Listeners[i], next.Listeners)

@@ -2,14 +2,16 @@ package config
 
 // HTTPServer is the listener for health, metrics, the API and the dashboard.
 type HTTPServer struct {
-	Address string   `koanf:"address" restart:"yes"` // HOST:PORT; empty is off
-	TLS     HTTPTLS  `koanf:"tls" restart:"yes"`
-	Public  []string `koanf:"public"`  // what needs no token where other hosts can connect
-	Hosts   []string `koanf:"hosts"`   // further names of this listener
-	Origins []string `koanf:"origins"` // further pages that may use it
-	Tokens  []Token  `koanf:"tokens"`
-	MaxBody Size     `koanf:"max_body" min:"1KiB" max:"256MiB"` // of a request
-	Streams int      `koanf:"streams" min:"1" max:"1000000"`    // subscriptions and traces at a time
+	Address string `koanf:"address" restart:"yes"` // HOST:PORT; empty is off
+	// Advertise is the URL by which other nodes reach the listener; empty is its address.
+	Advertise string   `koanf:"advertise" restart:"yes"`
+	TLS       HTTPTLS  `koanf:"tls" restart:"yes"`
+	Public    []string `koanf:"public"`  // what needs no token where other hosts can connect
+	Hosts     []string `koanf:"hosts"`   // further names of this listener
+	Origins   []string `koanf:"origins"` // further pages that may use it
+	Tokens    []Token  `koanf:"tokens"`
+	MaxBody   Size     `koanf:"max_body" min:"1KiB" max:"256MiB"` // of a request
+	Streams   int      `koanf:"streams" min:"1" max:"1000000"`    // subscriptions and traces at a time
 }
 
 // HTTPTLS is the certificate of the listener; without one it speaks plain HTTP.
