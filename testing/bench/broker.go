@@ -52,7 +52,8 @@ func ports(schemes ...string) (map[string]string, error) {
 }
 
 // skeinSide is Skein with its default settings, but for where it listens and keeps its data.
-func skeinSide(dir, binary, cert, key string) side {
+// extra is more of its configuration.
+func skeinSide(dir, binary, cert, key, extra string) side {
 	return side{name: "skein", start: func(ctx context.Context) (*endpoint, error) {
 		free, err := ports("tcp", "ws", "ssl")
 		if err != nil {
@@ -63,7 +64,7 @@ func skeinSide(dir, binary, cert, key string) side {
 			return nil, err
 		}
 		conf := fmt.Sprintf("listeners:\n  - url: tcp://%s\n  - url: ws://%s/mqtt\n  - url: ssl://%s\n    tls: {cert: %q, key: %q}\n",
-			free["tcp"], free["ws"], free["ssl"], cert, key)
+			free["tcp"], free["ws"], free["ssl"], cert, key) + extra
 		file := filepath.Join(own, "config.yaml")
 		if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 			return nil, err

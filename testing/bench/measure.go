@@ -18,6 +18,7 @@ type benchmark struct {
 	settings settings
 	dir      string // removed at the end
 	skein    side
+	guarded  side // Skein with users and rules
 	other    side
 	versions []string
 	stderr   io.Writer
@@ -61,7 +62,12 @@ func (b *benchmark) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.skein = skeinSide(b.dir, binary, cert, key)
+	b.skein = skeinSide(b.dir, binary, cert, key, "")
+	access, err := writeAccess(b.dir)
+	if err != nil {
+		return fmt.Errorf("writing users and rules: %w", err)
+	}
+	b.guarded = skeinSide(b.dir, binary, cert, key, access)
 	b.versions = append(b.versions, firstLine(ctx, binary, "version"))
 	if b.settings.broker != "" {
 		r, err := parseRunning(b.settings.broker)
@@ -100,11 +106,18 @@ func (b *benchmark) measure(ctx context.Context, rows []row, stdout io.Writer) e
 
 // measureRow runs one row at both sides in turn.
 func (b *benchmark) measureRow(ctx context.Context, r *row) (load.Report, error) {
-	sides := map[string]*rowSide{b.skein.name: {side: b.skein}}
+	one := b.skein
+	if r.access {
+		one = b.guarded
+	}
+	sides := map[string]*rowSide{b.skein.name: {side: one, storm: r.storm}}
 	first, label, set := r.options(b.settings, b.skein.name, r.set), b.other.name, r.set
 	other := b.other
 	if r.against != nil {
 		label, set, other = r.otherLabel(), r.against, b.skein
+		if r.storm > 0 {
+			other = b.guarded
+		}
 	}
 	sides[label] = &rowSide{side: other}
 	second := r.options(b.settings, label, set)
@@ -124,6 +137,7 @@ func (b *benchmark) measureRow(ctx context.Context, r *row) (load.Report, error)
 // rowSide is a broker that runs while a row is measured.
 type rowSide struct {
 	side     side
+	storm    int       // wrong passwords a second
 	endpoint *endpoint // nil while it does not run
 }
 
@@ -136,7 +150,14 @@ func (s *rowSide) run(ctx context.Context, o load.Options, r *row) (load.Result,
 		s.endpoint = e
 	}
 	o.Addresses, o.PIDs = []string{s.endpoint.addresses[r.scheme]}, s.endpoint.pids
+	var stormed *storm
+	if s.storm > 0 {
+		stormed = startStorm(ctx, strings.TrimPrefix(s.endpoint.addresses["tcp"], "tcp://"), s.storm)
+	}
 	res, err := runDriver(ctx, o)
+	if stormed != nil {
+		err = errors.Join(err, stormed.stop())
+	}
 	if r.fresh {
 		err = errors.Join(err, s.stop())
 	}

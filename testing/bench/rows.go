@@ -17,13 +17,16 @@ type row struct {
 	// other broker with the same options.
 	against func(*load.Options)
 	fresh   bool // a broker just started for every run, because memory is measured
+	access  bool // the first side has users and rules, see writeAccess; the other has them too if there is a storm
+	storm   int  // wrong passwords a second at the first side meanwhile
 	judge   func(m *measured) []finding
 }
 
 func allRows() []row {
 	rows := append(speedRows(), latencyRow())
 	rows = append(rows, idleRows()...)
-	return append(rows, standingRow())
+	rows = append(rows, standingRow())
+	return append(rows, accessRows()...)
 }
 
 // speedRow is a row whose messages a second are compared.

@@ -57,6 +57,22 @@ func (m *measured) p99AtMost(most float64) finding {
 	}
 }
 
+// latencyWithin requires both percentiles to be at most a multiple of the other's.
+func (m *measured) latencyWithin(most float64) finding {
+	worst := max(m.ratio.P50, m.ratio.P99)
+	return finding{
+		figure: "p50 and p99", skein: latency(&m.skein, p50) + ", " + latency(&m.skein, p99), other: latency(&m.other, p50) + ", " + latency(&m.other, p99),
+		ratio: worst, required: fmt.Sprintf("≤ %s ×", short(most)), ok: m.ratio.P50 > 0 && m.ratio.P99 > 0 && worst <= most,
+	}
+}
+
+// connectsAtLeast requires a multiple of the other's connects a second.
+func (m *measured) connectsAtLeast(least float64) finding {
+	f := m.connects(true)
+	f.required, f.ok = fmt.Sprintf("≥ %s ×", short(least)), m.ratio.ConnectsPerSecond >= least
+	return f
+}
+
 func (m *measured) memoryPerConnection(mostKB float64) finding {
 	kb := func(r *load.Result) float64 {
 		if r.Idle == nil {
