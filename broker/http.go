@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,7 @@ func (n *Node) newWeb(o *Options) (*web, error) {
 	}
 	if n.cluster != nil {
 		a.Cluster = n.cluster.peers
+		a.Collectors = append(slices.Clone(a.Collectors), newClusterCollector(n.cluster.bridge))
 	}
 	if w.tls.Load() != nil {
 		a.TLS = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: w.tls.Load().NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
