@@ -56,7 +56,9 @@ type RecordStats struct {
 	Pending int64  // bytes that wait for Redis
 }
 
-func (r *records) recordStats() RecordStats {
+// Records are the figures of the records.
+func (b *Bridge) Records() RecordStats {
+	r := b.records
 	s := r.stats
 	return RecordStats{
 		Took: s.took.Snapshot(), Parts: s.parts.Snapshot(), Bytes: s.bytes.Snapshot(),

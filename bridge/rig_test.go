@@ -65,7 +65,7 @@ func newRig(t testing.TB, url, prefix string, own message.MailboxID) *rig {
 
 // Close implements store.Store.
 func (r *rig) Close() error {
-	r.records.end()
+	r.end()
 	r.link.close()
 	_ = r.client.Close() // a second time it is closed already
 	return nil
