@@ -42,12 +42,12 @@ type part struct {
 
 	n      uint64
 	first  []*enc
-	wrote  int  // how many of first
-	after  *enc // in a Redis Cluster: what is a mailbox's, when the first are done
+	wrote  int   // how many of first
+	after  *enc  // in a Redis Cluster: what is a mailbox's, when the first are done
 	home   place // of the session
 	joins  bool  // it comes to its mailbox's set
 	leaves bool  // it goes
-	grows  bool // it takes more room in Redis than it gives back
+	grows  bool  // it takes more room in Redis than it gives back
 	err    error
 	state  progress
 }
