@@ -18,19 +18,35 @@ type received struct {
 	m  *message.Message
 }
 
-// unsettled counts the groups of publishes of a connection that are not acknowledged.
-type unsettled struct {
-	n     atomic.Int32
-	quiet chan struct{} // told when there is none; full: whoever waits looks anyway
+// abroad is what a connection's publishes have to do with other mailboxes. But for what
+// is atomic, and quiet, it belongs to the connection's goroutine.
+type abroad struct {
+	table    *peers
+	matched  message.Position // of the table that the publishes at hand were matched with
+	received []received       // QoS 2 publishes of a persistent session, until they are routed
+	moved    bool             // targets in other mailboxes have changed
+	forgot   bool             // what the targets were is not known any more
+	ordered  bool             // what the publisher sent through another process has been consumed
+
+	quiet chan struct{} // told when nothing is unsettled; full: whoever waits looks anyway
+	n     atomic.Int32  // groups of publishes that are not acknowledged
 	lost  atomic.Bool   // one failed: nothing that follows may be routed
 }
 
-func (u *unsettled) settledOne() {
-	if u.n.Add(-1) > 0 {
+// goAbroad is nil for a node alone.
+func (r *Router) goAbroad() *abroad {
+	if r.peers == nil {
+		return nil
+	}
+	return &abroad{table: r.peers, quiet: make(chan struct{}, 1)}
+}
+
+func (a *abroad) settledOne() {
+	if a.n.Add(-1) > 0 {
 		return
 	}
 	select {
-	case u.quiet <- struct{}{}:
+	case a.quiet <- struct{}{}:
 	default:
 	}
 }
@@ -39,14 +55,14 @@ func (u *unsettled) settledOne() {
 // reports false when the connection is to end. It is called with no lock held, and not
 // between Store.Begin and End.
 func (p *Publisher) waitSettled() bool {
-	for p.n.Load() > 0 {
+	for p.abroad.n.Load() > 0 {
 		select {
-		case <-p.quiet:
+		case <-p.abroad.quiet:
 		case <-p.link.gone():
 			return false
 		}
 	}
-	return !p.lost.Load()
+	return !p.abroad.lost.Load()
 }
 
 // hold brings a route's targets up to date and keeps the route table as it is until let.
@@ -54,22 +70,23 @@ func (p *Publisher) waitSettled() bool {
 // waited for first, so that nothing overtakes it. It reports false when the connection
 // is to end.
 func (p *Publisher) hold(rt *route) bool {
-	if p.table == nil {
+	a := p.abroad
+	if a == nil {
 		p.current(rt)
 		return true
 	}
 	for {
-		if p.lost.Load() {
+		if a.lost.Load() {
 			return false
 		}
-		p.table.mu.RLock()
+		a.table.mu.RLock()
 		p.current(rt)
-		p.matched = p.table.at
-		if !p.moved && !p.forgot || p.n.Load() == 0 {
-			p.moved, p.forgot = false, false
+		a.matched = a.table.at
+		if !a.moved && !a.forgot || a.n.Load() == 0 {
+			a.moved, a.forgot = false, false
 			return true
 		}
-		p.table.mu.RUnlock()
+		a.table.mu.RUnlock()
 		if !p.waitSettled() {
 			return false
 		}
@@ -77,39 +94,40 @@ func (p *Publisher) hold(rt *route) bool {
 }
 
 func (p *Publisher) let() {
-	if p.table != nil {
-		p.table.mu.RUnlock()
+	if a := p.abroad; a != nil {
+		a.table.mu.RUnlock()
 	}
 }
 
 // lose gives up what is at hand: it is never acknowledged, and the connection ends.
 func (p *Publisher) lose() {
-	if len(p.received) > 0 { // sent again, they are routed
+	p.pend = nil
+	a := p.abroad
+	if a == nil {
+		return
+	}
+	if len(a.received) > 0 { // sent again, they are routed
 		p.c.mu.Lock()
-		for _, rc := range p.received {
+		for _, rc := range a.received {
 			p.c.sess.Unreceive(&p.c.out, rc.id)
 		}
 		p.c.commitLocked(nil)
 		p.c.mu.Unlock()
 	}
-	p.pend, p.received = nil, nil
-	p.lost.Store(true)
+	a.received = nil
+	a.lost.Store(true)
 	p.link.End(codeUnavailable, "publish could not be routed")
 }
 
 // inOrder waits, before the first QoS 1 or 2 publish of a connection, until what the
 // client may have published through another instance before has been consumed.
 func (p *Publisher) inOrder() bool {
-	if p.table != nil {
-		ctx, cancel := p.link.context()
-		err := p.r.cluster.CaughtUp(ctx)
-		cancel()
-		if err != nil {
-			return false
-		}
-		p.quiet = make(chan struct{}, 1)
+	ctx, cancel := p.link.context()
+	defer cancel()
+	if err := p.r.cluster.CaughtUp(ctx); err != nil {
+		return false
 	}
-	p.ordered = true
+	p.abroad.ordered = true
 	return true
 }
 
@@ -120,17 +138,18 @@ func (p *Publisher) receiveFirst(id message.PacketID, m *message.Message) {
 	p.c.sess.Received(&p.c.out, id)
 	p.c.out.Ops = nil // routed commits them, with their messages
 	p.c.mu.Unlock()
-	p.received = append(p.received, received{id, m})
+	p.abroad.received = append(p.abroad.received, received{id, m})
 }
 
 // routed commits what receiveFirst noted. It reports false if that was refused, or the
 // connection is to end.
 func (p *Publisher) routed() bool {
-	if len(p.received) == 0 {
+	if p.abroad == nil || len(p.abroad.received) == 0 {
 		return true
 	}
-	ops := make([]store.Op, len(p.received))
-	for i, rc := range p.received {
+	list := p.abroad.received
+	ops := make([]store.Op, len(list))
+	for i, rc := range list {
 		ops[i] = store.Op{Kind: store.KindReceived, ID: rc.id, Msg: rc.m}
 	}
 	w := make(commitWait, 1)
@@ -148,27 +167,28 @@ func (p *Publisher) routed() bool {
 // follow makes the publishes of pend known to be routed when all their targets have
 // them, and the connection wait for them when it must.
 func (p *Publisher) follow(pend *Pending) {
-	if p.table == nil {
+	a := p.abroad
+	if a == nil {
 		return
 	}
-	pend.of, pend.cluster, pend.matched = p, p.r.cluster, p.matched
-	pend.routed, p.received = p.received, nil
-	p.n.Add(1)
+	pend.away = &away{cluster: p.r.cluster, of: a, from: p, matched: a.matched, routed: a.received}
+	a.received = nil
+	a.n.Add(1)
 }
 
 // commitRouted records that all targets have the publishes: a repetition after a crash
 // is not routed again.
 func (p *Pending) commitRouted() {
-	p.of.r.events.apart(func() {
-		c := p.of.c
+	r, c := p.away.from.r, p.away.from.c
+	r.events.apart(func() {
 		p.left.Store(1)
 		c.mu.Lock()
-		for _, rc := range p.routed {
+		for _, rc := range p.away.routed {
 			if c.sess.HasReceived(rc.id) {
 				c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindReceived, ID: rc.id})
 			}
 		}
-		p.routed = nil
+		p.away.routed = nil
 		c.commitLocked(p)
 		c.mu.Unlock()
 		p.done()
@@ -195,7 +215,7 @@ func (u *run) forward() {
 // asBundle encodes nothing yet; the bundle is good until the run is reset.
 func (u *run) asBundle() *message.Bundle {
 	b := &u.bundle
-	b.Topic, b.Publisher, b.User, b.QoS, b.Matched, b.Created = u.rt.name, u.p.id, u.p.user, u.qos, u.p.matched, u.time()
+	b.Topic, b.Publisher, b.User, b.QoS, b.Matched, b.Created = u.rt.name, u.p.id, u.p.user, u.qos, u.p.origin().matched, u.time()
 	if u.qos > 0 {
 		b.First = u.name()
 	}
@@ -216,7 +236,7 @@ func bundleOf(m *message.Message) *message.Bundle {
 // forwardOne hands one message to other mailboxes. wait answers what their inboxes are
 // waited for in; nil when nobody waits.
 func (p *Publisher) forwardOne(rt *route, m *message.Message, wait func() *Pending) {
-	p.r.forward(rt.peers, rt.spread, m, p.matched, false, wait)
+	p.r.forward(rt.peers, rt.spread, m, p.origin().matched, false, wait)
 }
 
 func (r *Router) forward(peers []message.MailboxID, groups []*spread, m *message.Message, matched message.Position, again bool, wait func() *Pending) {

@@ -81,8 +81,8 @@ type feed struct {
 
 func (r *Router) newFeed(b *box) *feed {
 	f := &feed{}
-	f.p = Publisher{r: r, box: b, feed: f, ordered: true, version: message.V5, link: &Link{}}
-	f.loose = Publisher{r: r, box: b, feed: f, ordered: true, version: message.V5, link: &Link{}, acks: arrival{nobody{}, r.log}}
+	f.p = Publisher{r: r, box: b, feed: f, version: message.V5, link: &Link{}}
+	f.loose = Publisher{r: r, box: b, feed: f, version: message.V5, link: &Link{}, acks: arrival{nobody{}, r.log}}
 	return f
 }
 

@@ -68,7 +68,7 @@ func (o *Posted) Refused() bool { return o.Code >= codeUnspecified }
 func (s *Sender) Publish(ctx context.Context, list []*Message, receipts bool) (out []Posted, done bool) {
 	w := newPostings(s.r, len(list), receipts)
 	defer w.forget()
-	p := &Publisher{r: s.r, box: s.r.own, table: s.r.peers, id: ClientID(s.id.Name), hook: s.hook, version: message.V5, user: s.id.User}
+	p := &Publisher{r: s.r, box: s.r.own, abroad: s.r.goAbroad(), id: ClientID(s.id.Name), hook: s.hook, version: message.V5, user: s.id.User}
 	for _, m := range list {
 		s.r.store.Wait(func() <-chan struct{} { return ctx.Done() })
 		at := w.begin(s.own(m))

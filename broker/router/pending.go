@@ -33,11 +33,18 @@ type Pending struct {
 	left   atomic.Int32
 	failed atomic.Bool
 
-	// In a cluster, of a connection:
-	cluster Forwarder        // asked before the acknowledgement; nil is nobody
-	of      *Publisher       // told when it is settled; nil is nobody
+	away *away // nil when nobody is asked before the acknowledgement
+}
+
+// away is what a group of publishes has to do with other instances before it is
+// acknowledged.
+type away struct {
+	cluster Forwarder        // is asked
+	of      *abroad          // told when it is settled; nil is nobody
+	from    *Publisher       // whose it is; nil with of
 	matched message.Position // of the route table
-	routed  []received       // QoS 2 publishes whose records say so when all targets have them
+	asked   bool
+	routed  []received // QoS 2 publishes whose records say so when all targets have them
 }
 
 func (p *Pending) done() {
@@ -47,20 +54,20 @@ func (p *Pending) done() {
 	switch {
 	case p.failed.Load():
 		p.refuse()
-	case p.cluster == nil:
+	case p.away == nil || p.away.asked:
 		p.complete()
 	default:
-		p.cluster.Confirm(p.matched, p)
+		p.away.cluster.Confirm(p.away.matched, p)
 	}
 }
 
 // Committed implements store.Committed: it is the answer to Confirm.
 func (p *Pending) Committed(err error) {
-	p.cluster = nil // it was asked
+	p.away.asked = true
 	switch {
 	case err != nil:
 		p.refuse()
-	case len(p.routed) > 0:
+	case len(p.away.routed) > 0:
 		p.commitRouted()
 	default:
 		p.complete()
@@ -69,24 +76,26 @@ func (p *Pending) Committed(err error) {
 
 func (p *Pending) complete() {
 	p.owner.Complete(p)
-	if p.of != nil {
-		p.of.settledOne()
+	p.settled()
+}
+
+func (p *Pending) settled() {
+	if p.away != nil && p.away.of != nil {
+		p.away.of.settledOne()
 	}
 }
 
 // refuse ends the publisher's connection. QoS 2 publishes that a persistent session has
 // received are not sent again once they are known: they are routed again from here.
 func (p *Pending) refuse() {
-	if p.of != nil {
-		p.of.lost.Store(true)
-		if len(p.routed) > 0 {
-			p.of.r.finishLater(p.of.c, p.routed)
+	if a := p.away; a != nil && a.of != nil {
+		a.of.lost.Store(true)
+		if len(a.routed) > 0 {
+			a.from.r.finishLater(a.from.c, a.routed)
 		}
 	}
 	p.owner.Refuse(p)
-	if p.of != nil {
-		p.of.settledOne()
-	}
+	p.settled()
 }
 
 // target is told by another mailbox's inbox.

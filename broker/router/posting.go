@@ -53,8 +53,8 @@ func (at *posting) wait(m *message.Message) func() *Pending {
 
 // routed says by which routes the message went to other mailboxes.
 func (at *posting) routed(p *Publisher) {
-	if p.table != nil {
-		at.pend.cluster, at.pend.matched = p.r.cluster, p.matched
+	if a := p.abroad; a != nil {
+		at.pend.away = &away{cluster: p.r.cluster, matched: a.matched}
 	}
 }
 

@@ -28,21 +28,14 @@ type Publisher struct {
 	pend    *Pending // what the gathered publishes, or the one at hand, wait in
 	open    bool     // between begin and end
 
-	// In a cluster:
-	table    *peers           // nil for what comes through an inbox: it has been routed
-	feed     *feed            // nil for a connection
-	matched  message.Position // of the table that the publishes at hand were matched with
-	moved    bool             // their targets in other mailboxes have changed
-	forgot   bool             // what the targets were is not known any more
-	ordered  bool             // what the publisher sent through another process has been consumed
-	received []received       // QoS 2 publishes of a persistent session, until they are routed
-	unsettled
+	feed   *feed   // nil for a connection
+	abroad *abroad // nil for a node alone, and for what comes through an inbox: it has been routed
 }
 
 // NewPublisher returns the publishing side of l's connection, after Connect.
 func (r *Router) NewPublisher(l *Link, acks Acker) *Publisher {
 	return &Publisher{
-		r: r, c: l.client, box: r.own, link: l, hook: l.Hook, version: l.Version, acks: acks, id: l.client.ID, user: l.Hook.Identity().User, table: r.peers,
+		r: r, c: l.client, box: r.own, link: l, hook: l.Hook, version: l.Version, acks: acks, id: l.client.ID, user: l.Hook.Identity().User, abroad: r.goAbroad(),
 	}
 }
 
@@ -71,7 +64,7 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 	if pub.Retain && !set.RetainAvailable {
 		return Outcome{codeRetainUnsupported, true, "retain is not available [MQTT-3.2.2-14]"}
 	}
-	if pub.QoS > 0 && !p.ordered && !p.inOrder() {
+	if pub.QoS > 0 && p.abroad != nil && !p.abroad.ordered && !p.inOrder() {
 		return Outcome{codeUnavailable, true, "what was published through another instance has not arrived"}
 	}
 	if pub.QoS == 2 && p.repeated(pub) {
@@ -116,7 +109,7 @@ func (p *Publisher) continues(pub *message.Publish) bool {
 func (p *Publisher) begin() {
 	if !p.open {
 		p.throttle()
-		if p.table != nil {
+		if p.abroad != nil {
 			return // who may have to wait holds nothing back: see receiveFirst
 		}
 		p.r.store.Begin()
@@ -197,7 +190,7 @@ func (p *Publisher) matchCode(matched bool) byte {
 func (p *Publisher) settle(ids []message.PacketID, qos, code byte) {
 	pend := p.pend
 	p.pend = nil
-	if pend == nil && p.table != nil { // who has lost his lease acknowledges nothing
+	if pend == nil && p.abroad != nil { // who has lost his lease acknowledges nothing
 		pend = p.pending()
 		p.pend = nil
 	}
@@ -234,7 +227,7 @@ func (p *Publisher) repeated(pub *message.Publish) bool {
 	known := p.c.sess.HasReceived(pub.ID)
 	if known {
 		p.c.sess.Received(&p.c.out, pub.ID)
-		if p.table != nil && len(p.c.out.Ops) > 0 {
+		if p.abroad != nil && len(p.c.out.Ops) > 0 {
 			p.c.out.Ops = []store.Op{touch} // that it was routed is not known
 		}
 		if len(p.c.out.Ops) > 0 { // its record may not be committed yet
@@ -253,7 +246,7 @@ func (p *Publisher) repeated(pub *message.Publish) bool {
 // cluster, where its targets are not written together with it, the message is noted too.
 func (p *Publisher) receive(pub *message.Publish, m func() *message.Message) {
 	if p.c.Persistent() {
-		if p.table != nil {
+		if p.abroad != nil {
 			p.receiveFirst(pub.ID, m())
 			return
 		}
@@ -305,7 +298,9 @@ func (p *Publisher) unreceive(id message.PacketID) {
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
 	p.c.sess.Unreceive(&p.c.out, id)
-	p.received = slices.DeleteFunc(p.received, func(rc received) bool { return rc.id == id })
+	if a := p.abroad; a != nil {
+		a.received = slices.DeleteFunc(a.received, func(rc received) bool { return rc.id == id })
+	}
 	if len(p.c.out.Ops) > 0 {
 		p.c.commitLocked(p.pending())
 	}

@@ -66,7 +66,9 @@ func (p *Publisher) newRoute(name []byte) *route {
 	}
 	if len(p.routes) >= maxRoutes {
 		clear(p.routes)
-		p.forgot = true
+		if p.abroad != nil {
+			p.abroad.forgot = true
+		}
 	}
 	if p.routes == nil {
 		p.routes = map[string]*route{}
@@ -78,13 +80,16 @@ func (p *Publisher) newRoute(name []byte) *route {
 
 func (p *Publisher) makeRoute(name string) *route {
 	rt := &route{name: name, dollar: name[0] == '$', watch: []topic.Watch{p.box.subs.Watch(name), p.box.shared.Watch(name)}}
-	if p.table != nil {
-		rt.watch = append(rt.watch, p.table.filters.Watch(name), p.table.groups.Watch(name))
+	if a := p.abroad; a != nil {
+		rt.watch = append(rt.watch, a.table.filters.Watch(name), a.table.groups.Watch(name))
 	}
 	p.judge(rt)
-	moved := p.moved || p.forgot // nothing was sent there yet, as far as that is known
+	a := p.abroad
+	moved := a != nil && (a.moved || a.forgot) // nothing was sent there yet, as far as that is known
 	p.match(rt)
-	p.moved = moved
+	if a != nil {
+		a.moved = moved
+	}
 	return rt
 }
 
@@ -145,11 +150,11 @@ func (p *Publisher) match(rt *route) {
 	clear(rt.groups)
 	rt.targets = p.r.readable(rt.name, p.box.match(rt.name, p.c, rt.targets[:0]))
 	rt.groups = p.box.matchGroups(rt.name, rt.groups[:0])
-	if p.table != nil {
-		peers := p.table.boxes(rt.name, nil)
-		p.moved = p.moved || !slices.Equal(rt.peers, peers)
+	if a := p.abroad; a != nil {
+		peers := a.table.boxes(rt.name, nil)
+		a.moved = a.moved || !slices.Equal(rt.peers, peers)
 		rt.peers = peers
-		rt.groups, rt.spread = p.table.spread(rt.name, rt.groups)
+		rt.groups, rt.spread = a.table.spread(rt.name, rt.groups)
 	}
 }
 

@@ -79,7 +79,7 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 
 // accept begins what belongs to a publish that nobody refuses any more.
 func (p *Publisher) accept(pub *message.Publish, m *message.Message) {
-	if pub.QoS > 0 && p.table == nil {
+	if pub.QoS > 0 && p.abroad == nil {
 		p.begin()
 	}
 	if pub.QoS == 2 {

@@ -40,7 +40,10 @@ func (p *Publisher) origin() origin {
 	if p.feed != nil {
 		return p.feed.from
 	}
-	return origin{matched: p.matched}
+	if p.abroad == nil {
+		return origin{}
+	}
+	return origin{matched: p.abroad.matched}
 }
 
 // admitsLocked reports whether what comes from there is for the session, and not
