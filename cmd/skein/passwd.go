@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,12 +16,15 @@ import (
 
 // passwdFlags are the flags of the command.
 type passwdFlags struct {
-	groups     []string
-	iterations int
-	remove     bool
-	batch      bool
-	noScram    bool
-	keep       bool
+	groups  []string
+	clients []string
+	// setGroups and setClients say that the flags were given.
+	setGroups, setClients bool
+	iterations            int
+	remove                bool
+	batch                 bool
+	noScram               bool
+	keep                  bool
 }
 
 func passwdCommand() *cobra.Command {
@@ -31,7 +35,7 @@ func passwdCommand() *cobra.Command {
 		Long: "Passwd adds a user to a users file, or changes the one that is there. It asks for the password on the\n" +
 			"terminal, or takes one line from standard input. With --batch it takes users from there, a line of\n" +
 			"name:password each. A new file can only be read by its owner. The broker takes the change when it reloads.\n\n" +
-			"A user's groups stay unless --group is given; --group \"\" takes them away.",
+			"A user's groups and client ids stay unless --group or --client is given; \"\" takes them away.",
 		Example: "  skein passwd users bob\n  skein passwd users bob --group operators < secret\n  skein passwd users --batch < all\n  skein passwd -D users bob",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if f.batch {
@@ -43,26 +47,28 @@ func passwdCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.remove, "delete", "D", false, "delete the user")
 	flags.StringSliceVarP(&f.groups, "group", "g", nil, "`GROUP` of the user; may be given more than once")
+	flags.StringSliceVar(&f.clients, "client", nil, "client `ID` of the user, or how its client ids begin and a *; may be given more than once")
 	flags.BoolVar(&f.batch, "batch", false, "take lines of name:password from standard input")
-	flags.BoolVar(&f.keep, "keep-password", false, "change only the groups of the user")
+	flags.BoolVar(&f.keep, "keep-password", false, "change only the groups and client ids of the user")
 	flags.BoolVar(&f.noScram, "no-scram", false, "no verifier for SCRAM-SHA-256 beside the hash")
 	flags.IntVar(&f.iterations, "scram-iterations", auth.ScramIterations, "`ITERATIONS` of the verifier, which clients pay for")
 	cmd.MarkFlagsMutuallyExclusive("delete", "batch", "keep-password")
 	cmd.MarkFlagsMutuallyExclusive("delete", "group")
+	cmd.MarkFlagsMutuallyExclusive("delete", "client")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if f.noScram {
 			f.iterations = 0
 		}
-		setGroups := cmd.Flags().Changed("group")
+		f.setGroups, f.setClients = cmd.Flags().Changed("group"), cmd.Flags().Changed("client")
 		switch {
 		case f.batch:
-			return f.runBatch(cmd, args[0], setGroups)
+			return f.runBatch(cmd, args[0])
 		case f.remove:
 			return deleteUser(cmd, args[0], args[1])
 		case f.keep:
-			return f.changeGroups(cmd, args[0], args[1], setGroups)
+			return f.changeGroups(cmd, args[0], args[1])
 		}
-		return f.setPassword(cmd, args[0], args[1], setGroups)
+		return f.setPassword(cmd, args[0], args[1])
 	}
 	return cmd
 }
@@ -83,7 +89,7 @@ func deleteUser(cmd *cobra.Command, file, user string) error {
 	return err
 }
 
-func (f *passwdFlags) changeGroups(cmd *cobra.Command, file, user string, setGroups bool) error {
+func (f *passwdFlags) changeGroups(cmd *cobra.Command, file, user string) error {
 	if err := readable(file, true); err != nil {
 		return err
 	}
@@ -92,9 +98,7 @@ func (f *passwdFlags) changeGroups(cmd *cobra.Command, file, user string, setGro
 		if !ok {
 			return fmt.Errorf("there is no user %q in %s", user, file)
 		}
-		if setGroups {
-			old.Groups = f.groups
-		}
+		f.change(&old)
 		if f.noScram {
 			old.Verifier = ""
 		}
@@ -106,7 +110,7 @@ func (f *passwdFlags) changeGroups(cmd *cobra.Command, file, user string, setGro
 	return err
 }
 
-func (f *passwdFlags) setPassword(cmd *cobra.Command, file, user string, setGroups bool) error {
+func (f *passwdFlags) setPassword(cmd *cobra.Command, file, user string) error {
 	if err := errors.Join(auth.ValidUser(user), f.validGroups(), readable(file, false)); err != nil {
 		return err
 	}
@@ -114,10 +118,10 @@ func (f *passwdFlags) setPassword(cmd *cobra.Command, file, user string, setGrou
 	if err != nil {
 		return err
 	}
-	return f.update(cmd, file, []auth.NamedPassword{{Name: user, Password: password}}, setGroups)
+	return f.update(cmd, file, []auth.NamedPassword{{Name: user, Password: password}})
 }
 
-func (f *passwdFlags) runBatch(cmd *cobra.Command, file string, setGroups bool) error {
+func (f *passwdFlags) runBatch(cmd *cobra.Command, file string) error {
 	if err := errors.Join(f.validGroups(), readable(file, false)); err != nil {
 		return err
 	}
@@ -129,11 +133,11 @@ func (f *passwdFlags) runBatch(cmd *cobra.Command, file string, setGroups bool) 
 	if err != nil {
 		return err
 	}
-	return f.update(cmd, file, list, setGroups)
+	return f.update(cmd, file, list)
 }
 
 // update hashes first, so that the file is locked for a moment only.
-func (f *passwdFlags) update(cmd *cobra.Command, file string, list []auth.NamedPassword, setGroups bool) error {
+func (f *passwdFlags) update(cmd *cobra.Command, file string, list []auth.NamedPassword) error {
 	users, err := auth.HashUsers(contextOf(cmd), list, f.iterations)
 	if err != nil {
 		return err
@@ -146,10 +150,8 @@ func (f *passwdFlags) update(cmd *cobra.Command, file string, list []auth.NamedP
 			if known {
 				did[i] = "changed"
 			}
-			users[i].Groups = old.Groups
-			if setGroups {
-				users[i].Groups = f.groups
-			}
+			users[i].Groups, users[i].Clients = old.Groups, old.Clients
+			f.change(&users[i])
 			if err := u.Set(n.Name, users[i]); err != nil {
 				return err
 			}
@@ -165,7 +167,22 @@ func (f *passwdFlags) update(cmd *cobra.Command, file string, list []auth.NamedP
 	return nil
 }
 
+// change sets what flags were given for.
+func (f *passwdFlags) change(u *auth.User) {
+	if f.setGroups {
+		u.Groups = f.groups
+	}
+	if f.setClients {
+		u.Clients = f.clients
+	}
+}
+
 func (f *passwdFlags) validGroups() error {
+	if len(f.clients) > 0 {
+		if _, err := auth.ParseClientIDs(strings.Join(f.clients, ",")); err != nil {
+			return err
+		}
+	}
 	for _, g := range f.groups {
 		if err := auth.ValidGroup(g); err != nil {
 			return err

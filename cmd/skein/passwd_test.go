@@ -75,6 +75,15 @@ func TestPasswdAddsChangesAndDeletes(t *testing.T) {
 	if after.Hash != u.Hash || len(after.Groups) != 0 {
 		t.Errorf("groups %q, or another hash", after.Groups)
 	}
+	do("changed bob\n", "", "bob", "--keep-password", "--client", "bob-1", "--client", "b*")
+	do("changed bob\n", "other\n", "bob", "--no-scram")
+	if u, _ = userOf(t, file, "bob"); !slices.Equal(u.Clients, []string{"bob-1", "b*"}) || !verify(t, u, "other") {
+		t.Errorf("client ids %q", u.Clients)
+	}
+	do("changed bob\n", "", "bob", "--keep-password", "--client", "")
+	if u, _ = userOf(t, file, "bob"); len(u.Clients) != 0 {
+		t.Errorf("client ids %q are left", u.Clients)
+	}
 	do("deleted bob\n", "", "-D", "bob")
 	if _, ok := userOf(t, file, "bob"); ok {
 		t.Error("he is still there")
@@ -122,6 +131,7 @@ func TestPasswdRefusesWhatIsWrong(t *testing.T) {
 		"too long":               {strings.Repeat("x", auth.MaxPassword+1), []string{file, "al"}, "longer than"},
 		"a bad name":             {"x", []string{file, "a:l"}, "the user name must be"},
 		"a bad group":            {"x", []string{file, "al", "-g", "a b"}, "a group name must be"},
+		"a bad client id":        {"x", []string{file, "al", "--client", "a b"}, "client ids must be"},
 		"too few iterations":     {"x", []string{file, "al", "--scram-iterations", "10"}, "iterations"},
 		"a broken file":          {"x", []string{broken, "al"}, "broken:1: the password is not hashed"},
 		"nobody to delete":       {"", []string{file, "-D", "al"}, `there is no user "al"`},
