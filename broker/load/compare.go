@@ -104,9 +104,9 @@ func (res *Result) figures() []*float64 {
 		all = append(all, nil, nil, nil)
 	}
 	if b := res.Broker; b != nil {
-		all = append(all, &b.CPUMicros, &b.CPUPercent)
+		all = append(all, &b.CPUMicros, &b.CPUPercent, &b.Written)
 	} else {
-		all = append(all, nil, nil)
+		all = append(all, nil, nil, nil)
 	}
 	if d := res.Driver; d != nil {
 		all = append(all, &d.CPUPercent)

@@ -129,6 +129,15 @@ func TestCountsWhatScenariosPromise(t *testing.T) {
 	if res := mustRun(t, o); res.Expected != 3*40 || res.Sent != 3*40 || res.Offline.Present != 3 {
 		t.Errorf("offline: %+v", res)
 	}
+	o.Leave, o.Prefix = true, "left-"
+	if res := mustRun(t, o); res.Sent != 3*40 || res.Expected != 0 || res.Lost != 0 || res.Err() != nil {
+		t.Errorf("left: %+v", res)
+	}
+	o.Leave, o.Return = false, true
+	if res := mustRun(t, o); res.Delivered != 3*40 || res.Sent != 0 || res.Offline.Present != 3 {
+		t.Errorf("back: %+v", res)
+	}
+	o.Return, o.Prefix = false, ""
 	o.Scenario = Sessions
 	if res := mustRun(t, o); res.Expected != 3*40 || res.Sent != 40 {
 		t.Errorf("sessions: %+v", res)

@@ -13,6 +13,11 @@ const offlineInflight = 1000
 // offline lets Clients sessions subscribe and leave, publishes to them, and has all
 // come back at once. The rate is that of the return.
 func (r *run) offline(ctx context.Context, res *Result) error {
+	if r.o.Return {
+		res.Expected = int64(r.o.Clients) * int64(r.o.Subs)
+		res.Offline = &OfflineResult{Sessions: int64(r.o.Clients)}
+		return r.comeBack(ctx, res)
+	}
 	if err := r.leaveSessions(ctx); err != nil {
 		return err
 	}
@@ -34,7 +39,19 @@ func (r *run) offline(ctx context.Context, res *Result) error {
 		res.Stalled = ctx.Err() == nil
 		return ctx.Err()
 	}
+	if r.o.Leave {
+		r.keepSessions(res)
+		return nil
+	}
 	return r.comeBack(ctx, res)
+}
+
+// keepSessions leaves the sessions with what is queued for another run.
+func (r *run) keepSessions(res *Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.sessions)
+	res.Expected, res.Offline.Present = 0, res.Offline.Sessions
 }
 
 // offlineTopic is the topic of session i.

@@ -105,6 +105,8 @@ type Options struct {
 	PIDs       []int // processes of the broker, for CPU and memory
 	Cross      bool  // connect publisher and subscriber of a pair to different addresses
 	Persistent bool  // subscribers have sessions that outlive their connection
+	Leave      bool  // offline, sessions: end when everything is queued, and leave the sessions there
+	Return     bool  // offline, sessions: only the end of a run with Leave and the same Prefix
 
 	Version  Version
 	User     string
@@ -163,6 +165,9 @@ func (o *Options) Validate() error {
 	for _, pid := range o.PIDs {
 		v.check(pid > 0, "pid", "%d is not a process id", pid)
 	}
+	away := o.Scenario == Offline || o.Scenario == Sessions
+	v.check(!o.Leave || away, "leave", "is for %s and %s", Offline, Sessions)
+	v.check(!o.Return || away && !o.Leave && o.Prefix != "", "return", "is for %s and %s, with the --prefix of a run with --leave", Offline, Sessions)
 	v.scenario(o)
 	return errors.Join(v.errs...)
 }

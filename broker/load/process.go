@@ -15,6 +15,9 @@ type usage struct {
 	cpu  time.Duration
 	rss  int64 // resident bytes
 	peak int64 // highest resident bytes each has had
+	// written is what was handed to the file system of disks, in bytes; 0 where that is
+	// not told.
+	written int64
 }
 
 // clockTick is the unit of /proc/PID/stat: USER_HZ is 100 on every architecture.
@@ -55,7 +58,20 @@ func (u *usage) add(pid int) error {
 	u.cpu += cpu
 	u.rss += rss
 	u.peak += peak
+	io, _ := os.ReadFile(dir + "/io") // only its owner may read it
+	u.written += parseWritten(string(io))
 	return nil
+}
+
+// parseWritten is what a process caused to be written to disks, in bytes.
+func parseWritten(io string) int64 {
+	for line := range strings.Lines(io) {
+		if n, ok := strings.CutPrefix(line, "write_bytes: "); ok {
+			v, _ := strconv.ParseInt(strings.TrimSpace(n), 10, 64) // 0 is not told
+			return v
+		}
+	}
+	return 0
 }
 
 // parseStat is user and system time. Fields are counted from the last parenthesis:

@@ -58,6 +58,7 @@ type BrokerResult struct {
 	CPUPercent float64 `json:"cpu_percent"` // of one core
 	RSS        int64   `json:"rss_bytes"`   // at their end
 	PeakRSS    int64   `json:"peak_rss_bytes"`
+	Written    float64 `json:"written_bytes_per_message"` // to disks
 }
 
 // DriverResult is what the driver itself used, in the same seconds.
@@ -111,6 +112,7 @@ func (res *Result) between(from, to moment) {
 	res.Broker = &BrokerResult{CPUPercent: percent(from.broker, to.broker), RSS: to.broker.rss, PeakRSS: to.broker.peak}
 	if n > 0 {
 		res.Broker.CPUMicros = micros(to.broker.cpu-from.broker.cpu) / float64(n)
+		res.Broker.Written = float64(to.broker.written-from.broker.written) / float64(n)
 	}
 }
 

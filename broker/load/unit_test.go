@@ -284,6 +284,8 @@ func TestValidate(t *testing.T) {
 		{func(o *Options) { o.PIDs = []int{0} }, "--pid"},
 		{func(o *Options) { o.Cross = true }, "--cross"},
 		{func(o *Options) { o.Scenario = Offline }, "--qos"},
+		{func(o *Options) { o.Leave = true }, "--leave"},
+		{func(o *Options) { o.Scenario, o.QoS, o.Return = Offline, 1, true }, "--return"},
 		{func(o *Options) { o.Scenario, o.Size = Shared, 4 }, "--size"},
 	}
 	for _, tt := range tests {

@@ -109,6 +109,8 @@ func (f *benchFlags) register(fs *pflag.FlagSet) {
 	fs.StringVarP(&f.scenario, "scenario", "s", string(o.Scenario), "what to do, see above")
 	fs.IntVarP(&o.Clients, "clients", "n", o.Clients, "number of clients, N above")
 	fs.IntVar(&o.Members, "members", o.Members, "members of the shared group")
+	fs.BoolVar(&o.Leave, "leave", o.Leave, "offline, sessions: end when everything is queued, and leave the sessions there")
+	fs.BoolVar(&o.Return, "return", o.Return, "offline, sessions: only come back and drain what a run with --leave and the same --prefix left")
 	fs.IntVar(&o.Subs, "subs", o.Subs, "wild: standing subscriptions; retained: retained messages; offline, sessions: messages a session")
 	fs.IntVarP(&o.QoS, "qos", "q", o.QoS, "QoS of what is published")
 	fs.IntVar(&o.SubQoS, "sq", o.SubQoS, "QoS of the subscriptions; -1 is the same as --qos")

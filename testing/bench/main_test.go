@@ -73,7 +73,7 @@ func TestRowsAreRight(t *testing.T) {
 			t.Errorf("%s judges nothing", r.name)
 		}
 	}
-	if n := len(names); n != 19 {
+	if n := len(names); n != 22 {
 		t.Errorf("%d rows", n)
 	}
 	if r := standingRow(); r.otherLabel() != "skein --subs 1000" {
@@ -104,7 +104,8 @@ func TestVerdicts(t *testing.T) {
 			Rate: 100, Latency: &load.LatencyResult{P50: 220, P99: 9000},
 			Idle: &load.IdleResult{ConnectsPerSecond: 60}, Broker: &load.BrokerResult{RSS: 1000},
 		},
-		ratio: load.Ratio{Rate: 10, P50: 0.9, ConnectsPerSecond: 50.0 / 60},
+		ratio:  load.Ratio{Rate: 10, P50: 0.9, ConnectsPerSecond: 50.0 / 60},
+		stored: stored{serving: 3 * time.Second, resident: 400 << 20, drained: 7},
 	}
 	tests := []struct {
 		name string
@@ -122,6 +123,12 @@ func TestVerdicts(t *testing.T) {
 		{"connects told", m.connects(false), true},
 		{"subscription", m.memoryPerSubscription(1000, 100_000, 400), true},
 		{"subscription too large", m.memoryPerSubscription(1000, 99_000, 400), false},
+		{"serving", m.servesWithin(3 * time.Second), true},
+		{"serving late", m.servesWithin(2999 * time.Millisecond), false},
+		{"resident", m.residentAtMost("MB", m.stored.resident, 400), true},
+		{"resident too much", m.residentAtMost("MB", m.stored.resident, 399), false},
+		{"drained", m.drains(7), true},
+		{"not all drained", m.drains(8), false},
 	}
 	for _, tt := range tests {
 		if tt.f.ok != tt.ok {
@@ -147,10 +154,10 @@ func TestTable(t *testing.T) {
 	tab.begin("a machine", []string{"one 1", "two 2"}, settings{runs: 3, duration: time.Second})
 	r := speedRow("-s pairs", 10, nil)
 	rep := load.Report{Median: load.Result{Rate: 50}, Against: &load.Comparison{Median: load.Result{Rate: 5, Label: "other", Lost: 1}, Ratio: load.Ratio{Rate: 10}}}
-	tab.row(&r, &rep)
+	tab.row(&r, &rep, stored{})
 	rep.Against.Ratio.Rate = 9
 	rep.Median.Lost = 4
-	tab.row(&r, &rep)
+	tab.row(&r, &rep, stored{})
 	err := tab.end()
 	for _, want := range []string{
 		"a machine\n\n- one 1\n- two 2\n- median of 3 runs", "| `skein bench` | figure | skein | other |",
@@ -169,7 +176,7 @@ func TestTable(t *testing.T) {
 func TestWhatTheOtherBrokerLosesIsOnlyTold(t *testing.T) {
 	tab := &table{w: io.Discard}
 	r := speedRow("x", 1, nil)
-	tab.row(&r, &load.Report{Against: &load.Comparison{Median: load.Result{Lost: 1}, Ratio: load.Ratio{Rate: 2}}})
+	tab.row(&r, &load.Report{Against: &load.Comparison{Median: load.Result{Lost: 1}, Ratio: load.Ratio{Rate: 2}}}, stored{})
 	if err := tab.end(); err != nil {
 		t.Error(err)
 	}

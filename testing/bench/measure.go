@@ -17,6 +17,7 @@ import (
 type benchmark struct {
 	settings settings
 	dir      string // removed at the end
+	binary   string // of skein
 	skein    side
 	guarded  side // Skein with users and rules
 	other    side
@@ -62,6 +63,7 @@ func (b *benchmark) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.binary = binary
 	b.skein = skeinSide(b.dir, binary, cert, key, "")
 	access, err := writeAccess(b.dir)
 	if err != nil {
@@ -91,7 +93,7 @@ func (b *benchmark) measure(ctx context.Context, rows []row, stdout io.Writer) e
 		if b.settings.broker != "" && rows[i].scheme != "tcp" {
 			continue // it was told one address
 		}
-		rep, err := b.measureRow(ctx, &rows[i])
+		rep, own, err := b.measureRow(ctx, &rows[i])
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", rows[i].name, err), t.end())
 		}
@@ -99,13 +101,16 @@ func (b *benchmark) measure(ctx context.Context, rows []row, stdout io.Writer) e
 		if ctx.Err() != nil {
 			return errors.Join(errors.New("interrupted"), t.end())
 		}
-		t.row(&rows[i], &rep)
+		t.row(&rows[i], &rep, own)
 	}
 	return t.end()
 }
 
 // measureRow runs one row at both sides in turn.
-func (b *benchmark) measureRow(ctx context.Context, r *row) (load.Report, error) {
+func (b *benchmark) measureRow(ctx context.Context, r *row) (load.Report, stored, error) {
+	if r.own != nil {
+		return r.own(ctx, b)
+	}
 	one := b.skein
 	if r.access {
 		one = b.guarded
@@ -131,7 +136,7 @@ func (b *benchmark) measureRow(ctx context.Context, r *row) (load.Report, error)
 	for _, s := range sides {
 		err = errors.Join(err, s.stop())
 	}
-	return rep, err
+	return rep, stored{}, err
 }
 
 // rowSide is a broker that runs while a row is measured.

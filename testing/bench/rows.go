@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -16,17 +17,20 @@ type row struct {
 	// against sets the options of the other side where that is Skein too; nil is the
 	// other broker with the same options.
 	against func(*load.Options)
-	fresh   bool // a broker just started for every run, because memory is measured
-	access  bool // the first side has users and rules, see writeAccess; the other has them too if there is a storm
-	storm   int  // wrong passwords a second at the first side meanwhile
-	judge   func(m *measured) []finding
+	// own measures Skein alone, in its own way; nil is what set says.
+	own    func(ctx context.Context, b *benchmark) (load.Report, stored, error)
+	fresh  bool // a broker just started for every run, because memory is measured
+	access bool // the first side has users and rules, see writeAccess; the other has them too if there is a storm
+	storm  int  // wrong passwords a second at the first side meanwhile
+	judge  func(m *measured) []finding
 }
 
 func allRows() []row {
 	rows := append(speedRows(), latencyRow())
 	rows = append(rows, idleRows()...)
 	rows = append(rows, standingRow())
-	return append(rows, accessRows()...)
+	rows = append(rows, accessRows()...)
+	return append(rows, durableRows()...)
 }
 
 // speedRow is a row whose messages a second are compared.

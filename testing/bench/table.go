@@ -35,8 +35,10 @@ func (t *table) begin(machine string, versions []string, s settings) {
 	t.printf("|---|---|--:|--:|--:|--:|---|--:|--:|\n")
 }
 
-func (t *table) row(r *row, rep *load.Report) {
-	for i, f := range r.judge(newMeasured(rep)) {
+func (t *table) row(r *row, rep *load.Report, own stored) {
+	m := newMeasured(rep)
+	m.stored = own
+	for i, f := range r.judge(m) {
 		name := "`" + r.name + "`"
 		if i > 0 {
 			name = ""
@@ -46,6 +48,9 @@ func (t *table) row(r *row, rep *load.Report) {
 	}
 	if err := rep.Median.Err(); err != nil {
 		t.faults = append(t.faults, fmt.Sprintf("%s: %v", r.name, err))
+	}
+	if rep.Against == nil {
+		return
 	}
 	if err := rep.Against.Median.Err(); err != nil {
 		t.notes = append(t.notes, fmt.Sprintf("%s, %s: %v", rep.Against.Median.Name(), r.name, err))

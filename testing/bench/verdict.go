@@ -13,6 +13,8 @@ type measured struct {
 	skein load.Result // medians
 	other load.Result
 	ratio load.Ratio
+	// stored is of the rows that have own.
+	stored stored
 }
 
 // finding is one line of the table: a figure of both sides, and whether it is as required.
@@ -27,7 +29,11 @@ type finding struct {
 }
 
 func newMeasured(rep *load.Report) *measured {
-	return &measured{skein: rep.Median, other: rep.Against.Median, ratio: rep.Against.Ratio}
+	m := &measured{skein: rep.Median}
+	if rep.Against != nil {
+		m.other, m.ratio = rep.Against.Median, rep.Against.Ratio
+	}
+	return m
 }
 
 // rate requires a multiple of the other's messages a second.

@@ -27,6 +27,7 @@ type engine struct {
 	once   sync.Once
 	err    error
 	given  atomic.Bool // up: nobody waits for it to close
+	serves atomic.Bool // it is open and read: what it tidies up may take more
 
 	mu      sync.Mutex
 	readers int
@@ -54,6 +55,15 @@ func openEngine(o *Options, readOnly bool) (*engine, error) {
 	}
 	go e.write()
 	return e, nil
+}
+
+// compactions is how many of them run at once. While the store is being opened, somebody
+// waits for the cores.
+func (e *engine) compactions() (lower, upper int) {
+	if !e.serves.Load() {
+		return 1, 1
+	}
+	return 1, 2
 }
 
 // aside runs f on a goroutine that may be ended.

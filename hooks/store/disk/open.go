@@ -123,6 +123,7 @@ func (c *committer) open(ctx context.Context) error {
 	c.view.Lock()
 	c.eng = eng
 	c.view.Unlock()
+	eng.serves.Store(true)
 	return nil
 }
 

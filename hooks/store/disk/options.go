@@ -28,7 +28,7 @@ const (
 	DefaultMinFree      = 512 << 20
 	DefaultBallast      = 64 << 20
 	DefaultCache        = 64 << 20
-	DefaultMemTable     = 64 << 20
+	DefaultMemTable     = 32 << 20
 )
 
 // Options say where a store is and how it writes. Zero values are defaults,
@@ -114,7 +114,7 @@ func (o *Options) engine(e *engine, readOnly bool) *pebble.Options {
 		LBaseMaxBytes:               256 << 20,
 		BytesPerSync:                1 << 20,
 		MaxOpenFiles:                500,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		CompactionConcurrencyRange:  e.compactions,
 	}
 	p.TargetFileSizes[0] = 8 << 20
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
