@@ -145,7 +145,7 @@ func (n *Node) adopt(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, r.URL.RequestURI(), r.Host) // a buffer takes all
 	_ = r.Header.Write(&head)                                                                         // as before
 	_, _ = head.WriteString("\r\n")                                                                   // as before
-	behind, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
+	behind, _ := buffered.Peek(buffered.Reader.Buffered())
 	_, _ = head.Write(behind) // as before
 	n.web.ws.Adopt(nc, head.Bytes(), func(c *listen.Conn) { n.server.Serve(transport{c}) })
 }

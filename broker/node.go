@@ -126,6 +126,9 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 		Router: n.router, Hooks: n.hooks, Stats: n.stats, Log: n.log, Now: time.Now,
 		Settings: n.connSettings(cfg), Blocked: listen.ErrWouldBlock,
 	})
+	if n.cluster != nil {
+		n.ready.also(n.cluster.bridge)
+	}
 	n.drain = newDrain(n.server, n.ready, n.drainPlan)
 	if n.web, err = n.newWeb(&o); err != nil {
 		return nil, errors.Join(err, n.Stop(context.Background()))

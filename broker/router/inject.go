@@ -15,7 +15,7 @@ import (
 	"github.com/skeinmq/skein/hooks/store"
 )
 
-// ErrNoSession: there is no session with the client identifier.
+// ErrNoSession says that there is no session with the client identifier.
 var ErrNoSession = errors.New("there is no such session")
 
 // Identity is who acts without an MQTT connection.
