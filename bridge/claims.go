@@ -35,7 +35,7 @@ var (
 
 // claimPoll is how often the record of a session is looked at whose owner was asked for
 // it. The owner's answer comes sooner, unless it is lost.
-const claimPoll = 50 * time.Millisecond
+const claimPoll = 200 * time.Millisecond
 
 // claims brings sessions here and hands them over. Whose claim a session's record names
 // may have it; the newest replaces all older ones, and a claim has no deadline: it ends by
@@ -382,14 +382,13 @@ func sameBox(a, b string) bool {
 
 // read answers head and subscriptions of a session whose owner is ready to hand it over.
 func (w *claim) read(ctx context.Context, token string) (*store.Head, bool, error) {
-	var fields map[string]string
-	var subs map[string]string
-	err := w.retry(ctx, "read a session", func(ctx context.Context) (err error) {
-		if fields, err = w.client.HGetAll(ctx, w.key).Result(); err != nil {
-			return err
-		}
-		subs, err = w.client.HGetAll(ctx, w.keys.session(w.id)+sessionFilters).Result()
-		return err
+	var fields, subs map[string]string
+	err := w.retry(ctx, "read a session", func(ctx context.Context) error {
+		pipe := w.client.Pipeline() // of one slot; what changes between the two is not ready
+		head, filters := pipe.HGetAll(ctx, w.key), pipe.HGetAll(ctx, w.keys.session(w.id)+sessionFilters)
+		_, err := pipe.Exec(ctx)
+		fields, subs = head.Val(), filters.Val()
+		return err //nolint:wrapcheck // retry says what was attempted
 	})
 	if err != nil {
 		return nil, false, err
