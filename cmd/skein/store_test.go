@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/skeinmq/skein/broker/config"
+	"github.com/skeinmq/skein/hooks/store/disk"
 	"github.com/skeinmq/skein/testing/harness"
 )
 
@@ -99,7 +100,7 @@ func TestWhenASessionExpires(t *testing.T) {
 		{0, 0, "at the next start"},
 		{0xFFFFFFFF, 0, "never"},
 	} {
-		i := (&exportedSession{Expiry: c.expiry, ExpiresAt: c.at}).info()
+		i := infoOf(&disk.SessionSizes{Expiry: c.expiry, ExpiresAt: c.at})
 		if got := i.expires(); got != c.want {
 			t.Errorf("%d, %d: %s, want %s", c.expiry, c.at, got, c.want)
 		}

@@ -283,14 +283,14 @@ func TestView(t *testing.T) {
 	defer func() { _ = v.Close() }() // it only read
 	z, err := v.Sizes(context.Background())
 	z.Disk = 0
-	if want := (Sizes{Sessions: 1, Subscriptions: 1, Queued: 1, QueuedBytes: 10, Retained: 1, Delayed: 1, GroupEntries: 1}); err != nil || z != want {
+	if want := (Sizes{Sessions: 1, Subscriptions: 1, Queued: 1, QueuedBytes: 10, Retained: 1, RetainedBytes: 20, Delayed: 1, GroupEntries: 1}); err != nil || z != want {
 		t.Errorf("sizes %+v, %v", z, err)
 	}
 	var got []string
-	if err := v.Sessions(context.Background(), func(h *store.Head) bool {
-		got = append(got, fmt.Sprintf("%q %d %d", h.Session.ID, len(h.Subs), h.Queue.Messages))
+	if err := v.Sessions(context.Background(), func(s *SessionSizes) bool {
+		got = append(got, fmt.Sprintf("%q %d %d %d", s.Client, s.Subscriptions, s.Queued, s.InFlight))
 		return true
-	}); err != nil || len(got) != 1 || got[0] != `"client \xff" 1 1` {
+	}); err != nil || len(got) != 1 || got[0] != `"client \xff" 1 1 1` {
 		t.Errorf("sessions %v, %v", got, err)
 	}
 	n := 0

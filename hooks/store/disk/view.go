@@ -61,10 +61,57 @@ func (v *View) with(ctx context.Context, f func(r *reader) error) error {
 	return named(v.dir, err)
 }
 
-// Sessions visits all sessions, one at a time, until visit answers false.
-func (v *View) Sessions(ctx context.Context, visit func(h *store.Head) bool) error {
+// SessionSizes are what is known of a session without reading its queue.
+type SessionSizes struct {
+	Client, User  string
+	Subscriptions int
+	Queued        int   // messages whose delivery has not begun
+	QueuedBytes   int64 // of them, by message.Size
+	InFlight      int   // messages that were sent and not acknowledged
+	Expiry        uint32
+	ExpiresAt     int64 // as in store.Session
+	Will          bool  // there is one to be sent
+}
+
+// Sessions visits all sessions, one at a time, in the order in which they began, until
+// visit answers false.
+func (v *View) Sessions(ctx context.Context, visit func(s *SessionSizes) bool) error {
 	return v.with(ctx, func(r *reader) error {
-		return r.heads(func(_ number, h *store.Head) (bool, error) { return visit(h), nil })
+		begun, err := r.begun()
+		if err != nil {
+			return err
+		}
+		return r.heads(func(n number, h *store.Head) (bool, error) {
+			s := &h.Session
+			return visit(&SessionSizes{
+				Client: string(s.ID), User: s.User, Subscriptions: len(h.Subs), Queued: h.Queue.Messages, QueuedBytes: h.Queue.Bytes,
+				InFlight: begun[n], Expiry: s.Expiry, ExpiresAt: s.ExpiresAt, Will: s.Will != nil,
+			}), nil
+		})
+	})
+}
+
+// begun counts the deliveries of each session that have begun. What is below the head of
+// a queue is dead.
+func (r *reader) begun() (map[number]int, error) {
+	heads := map[number]uint64{}
+	if err := r.figures(func(n number, _ message.ClientID, f figures) error {
+		heads[n] = f.lane.head
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	counts := map[number]int{}
+	prefix := []byte{spaceInflight}
+	return counts, r.each(prefix, prefix, func(key, val []byte) (bool, error) {
+		if len(key) != lenSeq {
+			return false, ErrDamaged
+		}
+		st, err := parseState(val)
+		if n := keyNumber(key); err == nil && st.Phase != store.Queued && keySeq(key) >= heads[n] {
+			counts[n]++
+		}
+		return true, err
 	})
 }
 
@@ -79,6 +126,7 @@ type Sizes struct {
 	Queued                  int   // messages that wait in queues
 	QueuedBytes             int64 // of them, by message.Size
 	Retained, Delayed       int
+	RetainedBytes           int64 // by message.Size
 	GroupEntries            int
 	Disk                    uint64 // bytes of the directory, without the ballast
 	Ending                  int    // ended sessions whose records are not all taken away
@@ -102,7 +150,14 @@ func (v *View) Sizes(ctx context.Context) (Sizes, error) {
 		if err != nil {
 			return err
 		}
-		for space, n := range map[byte]*int{spaceRetained: &z.Retained, spaceDelayed: &z.Delayed, spaceGroup: &z.GroupEntries} {
+		if err := r.retained(func(m *message.Message) bool {
+			z.Retained++
+			z.RetainedBytes += int64(m.Size())
+			return true
+		}); err != nil {
+			return err
+		}
+		for space, n := range map[byte]*int{spaceDelayed: &z.Delayed, spaceGroup: &z.GroupEntries} {
 			if err := r.each([]byte{space}, []byte{space}, func(_, _ []byte) (bool, error) { *n++; return true, nil }); err != nil {
 				return err
 			}
