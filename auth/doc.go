@@ -19,6 +19,7 @@
 // a time as [Pool] lets: a pool bounds what others run and has no goroutine of its own.
 // A [JWT] with a URL has one, which fetches keys; Close ends it and waits. An [HTTP]
 // and an [HTTPACL] have those of net/http for the connections they keep, until Close.
+// [LookupUsers] has none; its [Lookup] may, until Close.
 // Locks guard tables only: none is held while something is hashed or fetched.
 //
 // It must not import anything of this module.

@@ -46,6 +46,7 @@
 //	                        each thing that falls due and has to ask a hook
 //	router pagers           two; they read queues from the store, a page at a time
 //	router recaller         one; has recorded what was not acknowledged soon
+//	retired access          one for each reload, until no login asks what it replaced
 //	store committer         one, and pebble's own (package hooks/store/disk)
 //
 // # Locks
