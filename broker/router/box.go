@@ -1,6 +1,8 @@
 package router
 
 import (
+	"sync"
+
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/topic"
 )
@@ -14,6 +16,23 @@ type box struct {
 	shared  *topic.Tree[*Group, struct{}]
 	groups  groups
 	replays message.Position // where the inbox ended when the box was adopted: up to there things may come again
+
+	mu      sync.Mutex
+	clients map[*Client]struct{} // sessions that live there; nil for the own one, where all others do
+}
+
+// residents are some of the sessions that live in an adopted mailbox.
+func (b *box) residents(max int) []*Client {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]*Client, 0, min(max, len(b.clients)))
+	for c := range b.clients {
+		if len(list) == max {
+			break
+		}
+		list = append(list, c)
+	}
+	return list
 }
 
 func newBox(id message.MailboxID) *box {
@@ -38,7 +57,20 @@ func (c *Client) settleLocked(b *box) {
 	if b == nil && c.rare == nil {
 		return
 	}
-	c.makeRareLocked().box = b
+	r := c.makeRareLocked()
+	if old := r.box; old != nil {
+		old.mu.Lock()
+		delete(old.clients, c)
+		old.mu.Unlock()
+	}
+	if r.box = b; b != nil {
+		b.mu.Lock()
+		if b.clients == nil {
+			b.clients = map[*Client]struct{}{}
+		}
+		b.clients[c] = struct{}{}
+		b.mu.Unlock()
+	}
 	c.tidyRareLocked()
 }
 

@@ -251,6 +251,7 @@ func (r *Router) deleteSession(c *Client) {
 		c.dropLocked(c.whyEndedLocked(), queued+inflight)
 	}
 	c.subs = subset{}
+	c.settleLocked(r.own)
 	c.stopWalksLocked()
 	c.sess.Forsake(&c.out)
 	c.out.Ops = slices.DeleteFunc(c.out.Ops, func(op store.Op) bool { return op.Kind != store.KindDelayed })

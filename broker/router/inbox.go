@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -438,23 +439,23 @@ func (r *Router) adoptHead(b *box, h *store.AdoptedHead, orderly bool) {
 	c.mu.Unlock()
 }
 
-// Lost forgets an adopted mailbox that belongs to another process now, or the own one,
-// which is empty: nothing of it can be committed any more.
+// Lost forgets an adopted mailbox that belongs to another process now: nothing of it can be
+// committed any more.
 func (r *Router) Lost(id message.MailboxID) {
-	f := r.adopted.feed(id)
+	f := r.adopted.take(id)
 	if f == nil {
 		return
 	}
-	if id != "" {
-		r.adopted.take(id)
-	}
-	for _, c := range r.reg.all() {
+	list := f.p.box.residents(math.MaxInt)
+	for _, c := range list { // all at once, so that nobody waits for the slow ones
 		c.mu.Lock()
-		there := c.boxLocked() == f.p.box
-		c.mu.Unlock()
-		if there {
-			r.forget(c)
+		if l := c.link; l != nil {
+			l.End(codeTakenOver, "the session belongs to another instance")
 		}
+		c.mu.Unlock()
+	}
+	for _, c := range list {
+		r.forget(c)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/skeinmq/skein/broker/message"
@@ -21,7 +22,10 @@ func (r *Router) Mergeable(id message.MailboxID, max int) (list []message.Client
 	if f == nil {
 		return nil, false
 	}
-	for _, c := range r.reg.all() {
+	for _, c := range f.p.box.residents(math.MaxInt) {
+		if len(list) == max {
+			return list, true
+		}
 		c.mu.Lock()
 		there := c.boxLocked() == f.p.box && !c.ended
 		idle := there && c.link == nil && c.page != nil && c.page.transit == nil && c.rareLocked().leaving == nil
