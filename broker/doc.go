@@ -32,6 +32,7 @@
 //	hooks       who may do what; mochi's hooks            imports auth, message, mochi
 //	router      sessions, subscriptions, delivery         imports session, topic, message, hooks, hooks/store, stats, due
 //	conn        one connection                            imports router, session, wire, hooks, stats, message
+//	api         health, metrics, HTTP                     imports router, stats, auth, message, topic
 //	broker      this package                              imports all of them
 //
 // # Goroutines
@@ -42,6 +43,9 @@
 //	wire flusher            one for an output that has something to write
 //	due.Queue.Run           one; everything that falls due; ends with its Stop
 //	memory watch            one; looks once a second at how much memory there is
+//	http                    net/http's (package api); from the first moment of Start to after
+//	                        the clients have left
+//	drain                   one, while there is one; ends with Undrain or Stop
 //	router events           one, when a hook wants to hear of dropped messages, and one for
 //	                        each thing that falls due and has to ask a hook
 //	router pagers           two; they read queues from the store, a page at a time
@@ -57,8 +61,9 @@
 //
 // # Stopping
 //
-// Last in, first out, with one deadline (`shutdown_timeout`): listeners stop accepting;
-// connections get DISCONNECT 0x8B and their output is flushed; what falls due stops;
+// First, if configured, the drain: not ready, a delay, then clients are sent away at a rate.
+// Then last in, first out, with one deadline (`shutdown_timeout`): listeners stop accepting;
+// connections get DISCONNECT 0x8B (0x9C with a Server Reference) and their output is flushed; what falls due stops; HTTP ends;
 // the hooks are told; the store is closed. What is left when the deadline passes is
 // cut off.
 //

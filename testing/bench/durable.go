@@ -19,6 +19,7 @@ type stored struct {
 	resident int64         // bytes, then
 	peak     int64         // bytes, the highest until everything was drained
 	drained  int64         // messages that came back
+	request  time.Duration // the slowest of the HTTP listener
 }
 
 // durableRows are what a broker that keeps everything must bear.

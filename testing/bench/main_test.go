@@ -73,7 +73,7 @@ func TestRowsAreRight(t *testing.T) {
 			t.Errorf("%s judges nothing", r.name)
 		}
 	}
-	if n := len(names); n != 22 {
+	if n := len(names); n != 23 {
 		t.Errorf("%d rows", n)
 	}
 	if r := standingRow(); r.otherLabel() != "skein --subs 1000" {
@@ -196,7 +196,7 @@ func TestUsage(t *testing.T) {
 		t.Errorf("-h: %d", code)
 	}
 	var out strings.Builder
-	if code := run(t.Context(), []string{"-list", "-only", "idle"}, nil, &out, io.Discard); code != 0 || strings.Count(out.String(), "\n") != 4 {
+	if code := run(t.Context(), []string{"-list", "-only", "idle"}, nil, &out, io.Discard); code != 0 || strings.Count(out.String(), "\n") != 5 {
 		t.Errorf("-list: %d, %s", code, out.String())
 	}
 	if rows := chosen(allRows(), regexp.MustCompile("")); len(rows) != len(allRows()) {

@@ -30,7 +30,7 @@ func allRows() []row {
 	rows = append(rows, idleRows()...)
 	rows = append(rows, standingRow())
 	rows = append(rows, accessRows()...)
-	return append(rows, durableRows()...)
+	return append(append(rows, durableRows()...), apiRow())
 }
 
 // speedRow is a row whose messages a second are compared.
