@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/hooks/store"
 )
@@ -112,14 +114,18 @@ func (c *claims) Claim(ctx context.Context, id message.ClientID, may func(*store
 // enroll enters a client id in a mailbox's set, before it can live there.
 func (c *claims) enroll(ctx context.Context, box message.MailboxID, id message.ClientID) error {
 	return c.retry(ctx, "enter a session in its mailbox", func(ctx context.Context) error {
-		return c.client.SAdd(ctx, c.keys.box(box, boxSessions), string(id)).Err()
+		return c.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
+			return []goredis.Cmder{p.SAdd(ctx, c.keys.box(box, boxSessions), string(id))}
+		})
 	})
 }
 
 func (c *claims) unenroll(box message.MailboxID, id message.ClientID) {
 	c.spawn(func(ctx context.Context) {
 		_ = c.retry(ctx, "remove a session from a mailbox", func(ctx context.Context) error { // an adopter sees that it is not there
-			return c.client.SRem(ctx, c.keys.box(box, boxSessions), string(id)).Err()
+			return c.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
+				return []goredis.Cmder{p.SRem(ctx, c.keys.box(box, boxSessions), string(id))}
+			})
 		})
 	})
 }
@@ -138,14 +144,16 @@ func (w *claim) enter(ctx context.Context, enroll bool) (f found, err error) {
 	}
 	var v any
 	err = w.retry(ctx, "claim session", func(ctx context.Context) error {
-		pipe := w.client.Pipeline()
-		pipe.SAdd(ctx, w.keys.box(w.box, boxSessions), string(w.id))
-		cmd := stepClaim.Run(ctx, pipe, []string{w.key}, w.tag, string(w.box))
-		if _, err := pipe.Exec(ctx); err != nil {
-			return err //nolint:wrapcheck // retry says what was attempted
+		var cmd *goredis.Cmd
+		err := w.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
+			enter := p.SAdd(ctx, w.keys.box(w.box, boxSessions), string(w.id))
+			cmd = stepClaim.Run(ctx, p, []string{w.key}, w.tag, string(w.box))
+			return []goredis.Cmder{enter, cmd}
+		})
+		if err == nil {
+			v = cmd.Val()
 		}
-		v = cmd.Val()
-		return nil
+		return err
 	})
 	if err != nil {
 		return f, err
@@ -303,7 +311,7 @@ func (w *claim) poll(ctx context.Context, told <-chan struct{}, there func([]any
 		}
 		var s []any
 		err := w.retry(ctx, "look at a claim", func(ctx context.Context) (err error) {
-			s, err = w.client.HMGet(ctx, w.key, fieldOwner, fieldToken, fieldReady).Result()
+			s, err = w.fields(ctx, w.key, fieldOwner, fieldToken, fieldReady)
 			return err
 		})
 		if err != nil {
@@ -313,6 +321,19 @@ func (w *claim) poll(ctx context.Context, told <-chan struct{}, there func([]any
 			return nil
 		}
 	}
+}
+
+// fields reads some of a session's head.
+func (c *claims) fields(ctx context.Context, key string, names ...string) ([]any, error) {
+	var cmd *goredis.SliceCmd
+	err := c.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
+		cmd = p.HMGet(ctx, key, names...)
+		return []goredis.Cmder{cmd}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cmd.Val(), nil
 }
 
 func field(s []any, i int) string {
@@ -384,11 +405,15 @@ func sameBox(a, b string) bool {
 func (w *claim) read(ctx context.Context, token string) (*store.Head, bool, error) {
 	var fields, subs map[string]string
 	err := w.retry(ctx, "read a session", func(ctx context.Context) error {
-		pipe := w.client.Pipeline() // of one slot; what changes between the two is not ready
-		head, filters := pipe.HGetAll(ctx, w.key), pipe.HGetAll(ctx, w.keys.session(w.id)+sessionFilters)
-		_, err := pipe.Exec(ctx)
-		fields, subs = head.Val(), filters.Val()
-		return err //nolint:wrapcheck // retry says what was attempted
+		var head, filters *goredis.MapStringStringCmd
+		err := w.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder { // what changes between the two is not ready
+			head, filters = p.HGetAll(ctx, w.key), p.HGetAll(ctx, w.keys.session(w.id)+sessionFilters)
+			return []goredis.Cmder{head, filters}
+		})
+		if err == nil {
+			fields, subs = head.Val(), filters.Val()
+		}
+		return err
 	})
 	if err != nil {
 		return nil, false, err
@@ -414,7 +439,7 @@ func (w *claim) giveUp(token string) bool {
 func (w *claim) arrived(since message.Position) (store.Claim, error) {
 	var s []any
 	err := w.retry(w.ctx, "read a session that has moved", func(ctx context.Context) (err error) {
-		s, err = w.client.HMGet(ctx, w.key, fieldSince, fieldOverlap, fieldFigures).Result()
+		s, err = w.fields(ctx, w.key, fieldSince, fieldOverlap, fieldFigures)
 		return err
 	})
 	if err != nil {

@@ -125,7 +125,7 @@ func (c *claims) obey(ctx context.Context, box message.MailboxID, m *control) {
 // prepare makes a session ready to move, if the claim still stands.
 func (c *claims) prepare(ctx context.Context, p place, m *control) {
 	key := c.keys.session(m.id) + sessionHead
-	s, err := c.client.HMGet(ctx, key, fieldOwner, fieldToken).Result()
+	s, err := c.fields(ctx, key, fieldOwner, fieldToken)
 	if err != nil || field(s, 0) != p.tag() || field(s, 1) != m.token {
 		return // who claims looks, and finds a newer claim, another owner, or asks again
 	}
@@ -150,7 +150,7 @@ func (c *claims) prepare(ctx context.Context, p place, m *control) {
 func (c *claims) placeStored(ctx context.Context, key string, id message.ClientID, p place) error {
 	var s []any
 	err := c.retry(ctx, "read a session", func(ctx context.Context) (err error) {
-		s, err = c.client.HMGet(ctx, key, fieldFigures).Result()
+		s, err = c.fields(ctx, key, fieldFigures)
 		return err
 	})
 	if err != nil {

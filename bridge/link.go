@@ -32,6 +32,7 @@ type link struct {
 	wg     sync.WaitGroup
 
 	out outage
+	together
 }
 
 // newLink makes a link that lives until close. The context gives values, not its end: a
@@ -104,7 +105,7 @@ const waitReplicas = time.Second
 // write does a step that counts only when enough replicas have it.
 func (l *link) write(ctx context.Context, s *redis.Script, keys []string, args ...any) (any, error) {
 	if l.replicas == 0 {
-		return s.Run(ctx, l.client, keys, args...).Result() //nolint:wrapcheck // the caller says what it attempted
+		return l.do(ctx, s, keys, args...)
 	}
 	node, err := l.node(ctx, keys[0])
 	if err != nil {
@@ -135,6 +136,19 @@ func (l *link) waited(ctx context.Context, s *redis.Script, cmd, wait *goredis.C
 		return nil, errors.Join(errReplicas, err)
 	}
 	return v, nil
+}
+
+// do does a step together with those of others.
+func (l *link) do(ctx context.Context, s *redis.Script, keys []string, args ...any) (any, error) {
+	var cmd *goredis.Cmd
+	err := l.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
+		cmd = s.Run(ctx, p, keys, args...)
+		return []goredis.Cmder{cmd}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cmd.Val(), nil
 }
 
 // node is the connections on which a key's commands and their WAIT go together.

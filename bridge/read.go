@@ -45,8 +45,8 @@ func (r *records) asks(ctx context.Context, what string, f func(context.Context)
 // read does a step that reads, until it is answered.
 func (r *records) read(ctx context.Context, s *redis.Script, key string, args ...any) (v any, err error) {
 	err = r.asks(ctx, s.Name(), func(ctx context.Context) (err error) {
-		v, err = s.Run(ctx, r.client, []string{key}, args...).Result()
-		return err //nolint:wrapcheck // retry says what was attempted
+		v, err = r.do(ctx, s, []string{key}, args...)
+		return err
 	})
 	return v, r.readError(key, err)
 }
