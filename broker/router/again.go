@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,8 +73,25 @@ func (c *Client) asOfNowLocked(op *store.Op) (store.Op, bool) {
 			}
 		}
 		return gone, true
+	case store.KindDelayed: // tells of an entry whose end is written now
+		c.tells = true
+		return *op, true
 	}
 	return store.Op{}, false
+}
+
+// repayTellsLocked adds what was refused that tells of outcomes, of a session that ends.
+func (c *Client) repayTellsLocked() {
+	if c.page == nil {
+		return
+	}
+	for d := c.page.debts.list.Swap(nil); d != nil; d = d.next {
+		for i := range d.ops {
+			if d.ops[i].Kind == store.KindDelayed {
+				c.out.Ops, c.tells = append(c.out.Ops, d.ops[i]), true
+			}
+		}
+	}
 }
 
 // repeatAfter is when what was refused is tried again.
@@ -100,8 +118,8 @@ type owedRecord struct {
 	epoch message.Epoch
 }
 
-// add notes what must be repeated of a refused batch: deletions, and retained messages.
-// What else the node writes is answered for by whoever waits for it.
+// add notes what must be repeated of a refused batch: deletions, retained messages, and
+// what tells of outcomes, unless it is repeated with the records of its session. What else the node writes is answered for by whoever waits for it.
 func (w *owed) add(r *Router, b *store.Batch) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,7 +129,7 @@ func (w *owed) add(r *Router, b *store.Batch) {
 		switch {
 		case op.Kind == store.KindSession && op.Delete:
 			k = owedKey{kind: op.Kind, client: b.Client}
-		case op.Kind == store.KindRetained, b.Client == "" && op.Delete:
+		case op.Kind == store.KindRetained, b.Client == "" && op.Delete, isReceipt(op) && (b.Client == "" || ends(b)):
 		default:
 			continue
 		}
@@ -124,6 +142,11 @@ func (w *owed) add(r *Router, b *store.Batch) {
 		w.waiting = true
 		r.due.Add(r.now().Add(repeatAfter), func() { w.repeat(r) })
 	}
+}
+
+// ends reports whether a batch ends its session.
+func ends(b *store.Batch) bool {
+	return slices.ContainsFunc(b.Ops, func(op store.Op) bool { return op.Kind == store.KindSession && op.Delete })
 }
 
 // owesRetained reports whether the store may have another message of a topic.
@@ -144,7 +167,8 @@ func (w *owed) repeat(r *Router) {
 		case k.kind == store.KindRetained:
 			r.retained.again(k.filter)
 		case k.client == "":
-			r.commit(&store.Batch{Box: k.box, Ops: []store.Op{rec.op}}, &commitDone{r: r})
+			ops := []store.Op{rec.op}
+			r.commit(&store.Batch{Box: k.box, Ops: ops}, &commitDone{r: r, told: ops})
 		case r.reg.get(k.client) == nil: // otherwise the new session's first batch did it
 			r.commit(&store.Batch{Client: k.client, Epoch: rec.epoch, Ops: []store.Op{rec.op}}, &commitDone{r: r})
 		}
@@ -183,6 +207,9 @@ func (c *Client) commitAndWaitLocked(ops []store.Op, w commitWait) {
 func (a *awaited) Committed(err error) {
 	if err != nil && a.c.page != nil && !lost(err) {
 		a.c.page.debts.add(a.ops)
+	}
+	if err == nil {
+		a.c.r.settleAll(a.ops)
 	}
 	a.wait <- err
 }

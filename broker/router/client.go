@@ -210,7 +210,9 @@ func (d *commitDone) Committed(err error) {
 // is gone, or another's, is nothing that a publisher was promised, unless it is the
 // publisher's own: its received identifiers are.
 func (d *commitDone) refused(err error) {
-	d.r.untold(d.told)
+	if lost(err) {
+		d.r.untold(d.told)
+	}
 	gone := errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrNotFound)
 	if !gone {
 		d.r.refusals.log(d.r, err)

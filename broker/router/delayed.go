@@ -2,6 +2,7 @@ package router
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skeinmq/skein/broker/due"
@@ -16,9 +17,10 @@ const delayedPrefix = "$delayed/"
 
 // delayed are the messages published to $delayed/SECONDS/topic, until their time.
 type delayed struct {
+	seq atomic.Uint64 // of the own mailbox's records
+
 	mu    sync.Mutex
 	waits map[delayedKey]delayedMessage
-	seq   uint64
 }
 
 type delayedMessage struct {
@@ -38,7 +40,7 @@ func (d *delayed) adopt(r *Router, b *box, seq uint64, at int64, m *message.Mess
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if b == r.own {
-		d.seq = max(d.seq, seq)
+		d.given(seq)
 	}
 	d.waitLocked(r, delayedKey{b.id, seq}, at, m)
 }
@@ -86,26 +88,24 @@ func (d *delayed) add(r *Router, m *message.Message, at int64, pend *Pending) bo
 	if limit := r.Settings().DelayedCount; limit > 0 && len(d.waits) >= limit {
 		return false
 	}
-	d.seq++
-	r.commitNode(store.Op{Kind: store.KindDelayed, Seq: d.seq, At: at, Msg: m}, pend)
-	d.waitLocked(r, delayedKey{"", d.seq}, at, m)
+	seq := d.number()
+	r.commitNode(store.Op{Kind: store.KindDelayed, Seq: seq, At: at, Msg: m}, pend)
+	d.waitLocked(r, delayedKey{"", seq}, at, m)
 	return true
 }
 
 // given notes a number that a record of the own mailbox has.
 func (d *delayed) given(seq uint64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.seq = max(d.seq, seq)
+	for {
+		have := d.seq.Load()
+		if have >= seq || d.seq.CompareAndSwap(have, seq) {
+			return
+		}
+	}
 }
 
-// number gives a record of the own mailbox a number.
-func (d *delayed) number() uint64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.seq++
-	return d.seq
-}
+// number gives a record of the own mailbox a number. It takes no lock.
+func (d *delayed) number() uint64 { return d.seq.Add(1) }
 
 func (d *delayed) waitLocked(r *Router, seq delayedKey, at int64, m *message.Message) {
 	r.stats.Delayed.Inc()

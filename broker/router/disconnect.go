@@ -255,6 +255,7 @@ func (r *Router) deleteSession(c *Client) {
 	c.stopWalksLocked()
 	c.sess.Forsake(&c.out)
 	c.out.Ops = slices.DeleteFunc(c.out.Ops, func(op store.Op) bool { return op.Kind != store.KindDelayed })
+	c.repayTellsLocked()
 	c.tellEndLocked(asked)
 	c.sess = session.New(persistent, session.Limits{}) // a cached route may hold the client for long
 	c.accountLocked()

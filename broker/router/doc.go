@@ -11,7 +11,7 @@
 //
 // Locks, outermost first: the gate of a client id (its connects and the end of its
 // session) → Store.Begin (what is written as one) → Client.mu → groups.mu → Group.mu; Client.mu → retained.mu,
-// exclusive.mu, delayed.mu, the locks of the filter trees → an output's lock. Store
+// exclusive.mu, delayed.mu, the locks of the filter trees → an output's lock → outcomes.mu. Store
 // commits are handed over under Client.mu, which keeps the batches of a session
 // in order; their callbacks take only output locks and an Acker's own. No lock is
 // held across a socket write or a read of the store.
@@ -21,6 +21,11 @@
 // identifier is recorded with the entries it leads to, so that a repetition after a
 // crash finds all or nothing; a group's record goes with the batch of the member that
 // takes the message over.
+//
+// A publisher that asks is told what became of its message: outcome.go. The record of a
+// receipt goes with the batch that ends the entry, and the receipt is published, by a
+// goroutine that runs while there are any (outcome_send.go), in one with the end of that
+// record. Close waits for it.
 //
 // A run of QoS 1 to a persistent session whose client acknowledges quickly is sent as
 // one block, like to any other, and its records wait: lend.go. The publisher is answered

@@ -207,6 +207,9 @@ func (r *Router) Empty(id message.MailboxID) bool {
 		return true
 	}
 	r.delayed.move(r, id)
+	if !r.outcomes.move(id) {
+		return false
+	}
 	f.p.box.groups.mu.Lock()
 	n := len(f.p.box.groups.byKey)
 	f.p.box.groups.mu.Unlock()
@@ -225,8 +228,7 @@ func (d *delayed) move(r *Router, id message.MailboxID) {
 		r.due.Remove(w.item)
 		delete(d.waits, key)
 		r.stats.Delayed.Dec()
-		d.seq++
-		own := delayedKey{"", d.seq}
+		own := delayedKey{"", d.number()}
 		r.store.Begin()
 		r.commit(&store.Batch{Ops: []store.Op{{Kind: store.KindDelayed, Seq: own.seq, At: w.at, Msg: w.m}}}, &commitDone{r: r})
 		r.commit(&store.Batch{Box: id, Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: key.seq}}}, &commitDone{r: r})

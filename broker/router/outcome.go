@@ -62,6 +62,10 @@ const (
 // ofReceipt tells the records of receipts from those of $delayed by their times.
 func ofReceipt(at int64) bool { return at == dueAtOnce || at == neverDue }
 
+func isReceipt(op *store.Op) bool {
+	return op.Kind == store.KindDelayed && !op.Delete && ofReceipt(op.At)
+}
+
 func dropped(why stats.DropReason) outcome {
 	if why == stats.DropExpired {
 		return outcome{word: wordExpired}

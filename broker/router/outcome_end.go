@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/session"
 	"github.com/skeinmq/skein/broker/stats"
 	"github.com/skeinmq/skein/hooks/store"
@@ -98,7 +97,7 @@ func (c *Client) tellEntries(ctx context.Context, list []store.Entry) (n int) {
 		}
 		n++
 		c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindEntry, Delete: true, Seq: e.Seq})
-		c.tellLocked(e.Msg, e.QoS, dropped(stats.DropSessionEnded))
+		c.tellLocked(e.Msg, e.QoS, dropped(c.whyEndedLocked()))
 	}
 	c.commitLocked(nil)
 	return n
@@ -112,7 +111,7 @@ func (c *Client) askedLocked() bool {
 
 // tellEndLocked tells that what the session has ends with it.
 func (c *Client) tellEndLocked(asked bool) {
-	visit := func(e *session.Entry) { c.endedEntry(e, dropped(stats.DropSessionEnded)) }
+	visit := func(e *session.Entry) { c.endedEntry(e, dropped(c.whyEndedLocked())) }
 	if asked {
 		c.sess.Each(visit)
 	} else {
@@ -122,7 +121,7 @@ func (c *Client) tellEndLocked(asked bool) {
 
 // gaveUpLocked ends messages that the client gave back to a group that has ended.
 func (c *Client) gaveUpLocked(g *Group, list []waiting) {
-	o := dropped(stats.DropSessionEnded)
+	o := dropped(c.whyEndedLocked())
 	for _, w := range list {
 		c.r.stats.Drop(stats.DropSessionEnded, 1)
 		c.r.follows.dropped(w.m, g)
@@ -131,7 +130,7 @@ func (c *Client) gaveUpLocked(g *Group, list []waiting) {
 			continue
 		}
 		ended := o
-		ended.client = message.ClientID(c.ID)
+		ended.client = c.ID
 		g.finish(w, ended)
 	}
 }

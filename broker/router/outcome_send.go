@@ -49,6 +49,9 @@ func (r *Router) settle(op *store.Op) {
 		r.outcomes.push(told{m: op.Msg, records: records})
 		return
 	}
+	if op.Msg.Topic != "" { // of the summary itself, repeated
+		return
+	}
 	ok := r.outcomes.count(op.Msg.ID, func(t *tally) {
 		t.counts[string(op.Msg.Payload)]++
 		t.notes = append(t.notes, records...)
@@ -61,18 +64,18 @@ func (r *Router) settle(op *store.Op) {
 // settleAll settles the receipts among the operations of a batch that was committed.
 func (r *Router) settleAll(ops []store.Op) {
 	for i := range ops {
-		if ops[i].Kind == store.KindDelayed && !ops[i].Delete {
+		if isReceipt(&ops[i]) {
 			r.settle(&ops[i])
 		}
 	}
 }
 
-// untold takes note of receipts whose batch was refused: what they tell of was not
-// committed either. A summary counts it, because it would wait for ever.
+// untold takes note of receipts whose batch was refused for good: the session is another
+// process's, or gone. A summary counts it, because it would wait for ever.
 func (r *Router) untold(ops []store.Op) {
 	for i := range ops {
 		op := &ops[i]
-		if op.Kind != store.KindDelayed || op.Delete {
+		if !isReceipt(op) {
 			continue
 		}
 		r.stats.ReceiptsFailed.Inc()
