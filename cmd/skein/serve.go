@@ -55,6 +55,7 @@ type server struct {
 	source  config.Source
 	now     *config.Config // the last one that was taken
 	signals <-chan os.Signal
+	notify  notifier
 	reloads chan chan<- error // asked for by the node's API; whoever asks waits
 }
 
@@ -69,6 +70,11 @@ func (a *app) serve(ctx context.Context, source config.Source) error {
 	// right after it.
 	signals, stop := a.signals()
 	defer stop()
+	manager, err := newNotifier(a.env)
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	defer manager.close()
 	log, level := newLog(a.stderr, c.Log)
 	s := &server{log: log, source: source, now: c, signals: signals, reloads: make(chan chan<- error)}
 	s.make = func(c *config.Config) (node, error) {
@@ -77,6 +83,7 @@ func (a *app) serve(ctx context.Context, source config.Source) error {
 	if s.node, err = s.make(c); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
+	s.notify = manager
 	return s.run(ctx)
 }
 
@@ -86,17 +93,26 @@ func (s *server) run(ctx context.Context) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	s.log.Info("ready", "node", s.now.Node.Name, "version", buildVersion(), "pid", os.Getpid())
+	s.told(s.notify.ready())
 	for {
 		select {
 		case <-ctx.Done():
+			s.told(s.notify.stopping("context ended"))
 			return s.stop("context ended", true)
+		case <-s.notify.watchdog():
+			s.told(s.notify.alive())
 		case sig := <-s.signals:
 			if sig != syscall.SIGHUP {
+				s.told(s.notify.stopping(sig.String()))
 				return s.stop(sig.String(), true)
 			}
+			s.told(s.notify.reloading())
 			_ = s.reload() // it is logged
+			s.told(s.notify.ready())
 		case answer := <-s.reloads:
+			s.told(s.notify.reloading())
 			answer <- s.reload()
+			s.told(s.notify.ready())
 		case why := <-s.node.Failed():
 			if err := s.again(ctx, why); err != nil {
 				return err
@@ -125,6 +141,14 @@ func (s *server) again(ctx context.Context, why error) error {
 	}
 	s.log.Info("started again")
 	return nil
+}
+
+// told logs that the service manager could not be told something. It kills a node that
+// says nothing for too long, and then the log says why.
+func (s *server) told(err error) {
+	if err != nil {
+		s.log.Warn("service manager was not told", "error", err)
+	}
 }
 
 var errStopping = errors.New("the node stops")
