@@ -41,9 +41,11 @@ type committer struct {
 	unsynced bool
 	syncAt   time.Time
 	tick     time.Time
-	broke    error // why the group under way could not be written
-	retry    time.Duration
-	retryAt  time.Time
+	// compactAt is when the engine may begin to compact; zero when it does.
+	compactAt time.Time
+	broke     error // why the group under way could not be written
+	retry     time.Duration
+	retryAt   time.Time
 }
 
 // run is the committer's goroutine. It ends when the store is closed and all that
@@ -115,6 +117,10 @@ func (c *committer) tend() {
 	if !c.now.Before(c.tick) {
 		c.tick = c.now.Add(time.Second)
 		c.guard.look(c.now)
+		if c.eng != nil && !c.compactAt.IsZero() && !c.now.Before(c.compactAt) {
+			c.eng.scheduler.start()
+			c.compactAt = time.Time{}
+		}
 	}
 	if c.unsynced && c.eng != nil && !c.now.Before(c.syncAt) {
 		c.unsynced = false

@@ -27,7 +27,8 @@
 // written through it any more, everything that waits is refused with [ErrBroken],
 // and the committer opens the database anew, with back-off. A broken opening is
 // closed by a goroutine of its own, which never ends if pebble hangs; that leaks
-// its memtables. pebble's own goroutines end with the opening.
+// its memtables. pebble's own goroutines end with the opening; its compactions begin a few
+// seconds after it, because opening waits for those that run.
 //
 // # Elision
 //

@@ -16,18 +16,18 @@ import (
 // ending the process, which here ends that goroutine and breaks the engine. What
 // an engine that is broken still does cannot change a file any more.
 type engine struct {
-	db   *pebble.DB
-	fs   *cutFS
-	log  *slog.Logger
-	jobs chan job
-	done chan error // the answer to a job
-	gone chan struct{}
+	db        *pebble.DB
+	fs        *cutFS
+	log       *slog.Logger
+	jobs      chan job
+	scheduler *scheduler // of compactions; they begin with its start
+	done      chan error // the answer to a job
+	gone      chan struct{}
 
 	broken chan struct{} // closed when err is set
 	once   sync.Once
 	err    error
 	given  atomic.Bool // up: nobody waits for it to close
-	serves atomic.Bool // it is open and read: what it tidies up may take more
 
 	mu      sync.Mutex
 	readers int
@@ -44,7 +44,7 @@ type job struct {
 func openEngine(o *Options, readOnly bool) (*engine, error) {
 	e := &engine{
 		fs: &cutFS{FS: o.FS}, log: o.Log, jobs: make(chan job), done: make(chan error, 1), gone: make(chan struct{}),
-		broken: make(chan struct{}), empty: make(chan struct{}),
+		broken: make(chan struct{}), empty: make(chan struct{}), scheduler: newScheduler(),
 	}
 	err := e.aside(func() (err error) {
 		e.db, err = pebble.Open(o.Dir, o.engine(e, readOnly))
@@ -55,15 +55,6 @@ func openEngine(o *Options, readOnly bool) (*engine, error) {
 	}
 	go e.write()
 	return e, nil
-}
-
-// compactions is how many of them run at once. While the store is being opened, somebody
-// waits for the cores.
-func (e *engine) compactions() (lower, upper int) {
-	if !e.serves.Load() {
-		return 1, 1
-	}
-	return 1, 2
 }
 
 // aside runs f on a goroutine that may be ended.

@@ -123,9 +123,13 @@ func (c *committer) open(ctx context.Context) error {
 	c.view.Lock()
 	c.eng = eng
 	c.view.Unlock()
-	eng.serves.Store(true)
+	c.compactAt = c.now.Add(compactAfter)
 	return nil
 }
+
+// compactAfter is how long after opening compactions begin: who opened it has more to
+// read, and somebody waits for that.
+const compactAfter = 5 * time.Second
 
 // openError names what opening the engine met.
 func openError(dir string, err error) error {

@@ -114,8 +114,9 @@ func (o *Options) engine(e *engine, readOnly bool) *pebble.Options {
 		LBaseMaxBytes:               256 << 20,
 		BytesPerSync:                1 << 20,
 		MaxOpenFiles:                500,
-		CompactionConcurrencyRange:  e.compactions,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
+	p.Experimental.CompactionScheduler = e.scheduler
 	p.TargetFileSizes[0] = 8 << 20
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	return p

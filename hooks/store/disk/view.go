@@ -209,6 +209,7 @@ func (s *Store) compact(ctx context.Context) error {
 		return fmt.Errorf("disk store %s: %w", s.opts.Dir, ErrBroken)
 	}
 	defer eng.leave()
+	eng.scheduler.start()
 	if err := eng.db.Flush(); err != nil {
 		return named(s.opts.Dir, err)
 	}
