@@ -220,19 +220,32 @@ func (r *Router) Empty(id message.MailboxID) bool {
 // move gives the delayed messages of a mailbox to the own one.
 func (d *delayed) move(r *Router, id message.MailboxID) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for key, w := range d.waits {
-		if key.box != id {
-			continue
+	var keys []delayedKey
+	for key := range d.waits {
+		if key.box == id {
+			keys = append(keys, key)
 		}
-		r.due.Remove(w.item)
-		delete(d.waits, key)
-		r.stats.Delayed.Dec()
-		own := delayedKey{"", d.number()}
-		r.store.Begin()
-		r.commit(&store.Batch{Ops: []store.Op{{Kind: store.KindDelayed, Seq: own.seq, At: w.at, Msg: w.m}}}, &commitDone{r: r})
-		r.commit(&store.Batch{Box: id, Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: key.seq}}}, &commitDone{r: r})
-		r.store.End()
-		d.waitLocked(r, own, w.at, w.m)
 	}
+	d.mu.Unlock()
+	for _, key := range keys {
+		r.store.Begin() // before d.mu, as publishers have it
+		d.moveOne(r, key)
+		r.store.End()
+	}
+}
+
+func (d *delayed) moveOne(r *Router, key delayedKey) {
+	own := delayedKey{"", d.number()}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w, ok := d.waits[key]
+	if !ok { // its time has come
+		return
+	}
+	r.due.Remove(w.item)
+	delete(d.waits, key)
+	r.stats.Delayed.Dec()
+	r.commit(&store.Batch{Ops: []store.Op{{Kind: store.KindDelayed, Seq: own.seq, At: w.at, Msg: w.m}}}, &commitDone{r: r})
+	r.commit(&store.Batch{Box: key.box, Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: key.seq}}}, &commitDone{r: r})
+	d.waitLocked(r, own, w.at, w.m)
 }
