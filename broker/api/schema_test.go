@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +32,19 @@ type openapi struct {
 	operations []*operation
 }
 
+// parsed is the document, read once: nobody changes it.
+var parsed struct {
+	once sync.Once
+	d    openapi
+}
+
 func readDocument(t testing.TB) *openapi {
+	t.Helper()
+	parsed.once.Do(func() { parsed.d = *parseDocument(t) })
+	return &openapi{t: t, root: parsed.d.root, operations: parsed.d.operations}
+}
+
+func parseDocument(t testing.TB) *openapi {
 	t.Helper()
 	d := &openapi{t: t}
 	if err := yaml.Unmarshal(api.Document(), &d.root); err != nil {

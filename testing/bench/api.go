@@ -77,7 +77,7 @@ func (b *benchmark) lookAt(ctx context.Context, clients int) (rep load.Report, s
 		s.request, err = slowest(ctx, base)
 	}
 	cancel()
-	<-driven // it was told to end
+	_ = <-driven // it was told to end
 	return rep, s, errors.Join(err, e.stop())
 }
 
