@@ -42,7 +42,7 @@ func (n *Node) newWeb(o *Options) (*web, error) {
 		Address: h.Address, Settings: apiSettings(n.cfg), Log: n.log, Level: n.level, Now: time.Now, Stats: n.stats, Router: n.router,
 		Info:   api.Info{Node: n.cfg.Node.Name, Version: n.version, Started: time.Now()},
 		Health: n.ready, Drainer: n.drain, Bans: bans{n}, WebSocket: http.HandlerFunc(n.adopt),
-		Pages: o.Pages, Collectors: o.Collectors,
+		Pages: o.Pages, Collectors: o.Collectors, Tracer: tracer{n.router, n.cfg.Node.Name},
 	}
 	if n.cluster != nil {
 		a.Cluster = n.cluster.peers

@@ -75,7 +75,7 @@ func askService(s *auth.HTTPACL, ask *auth.Query, id *auth.Identity, q *Request)
 
 func decision(v auth.Verdict) Decision {
 	if v.Allowed {
-		return Decision{PerMessage: v.PerMessage}
+		return Decision{Rule: v.Rule, PerMessage: v.PerMessage}
 	}
 	return Decision{Code: CodeNotAuthorized, Rule: v.Rule, PerMessage: v.PerMessage}
 }

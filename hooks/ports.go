@@ -137,7 +137,8 @@ type Request struct {
 
 // Decision is the answer to a Request. The zero value allows.
 type Decision struct {
-	// Rule names what refused, for the log.
+	// Rule names what refused, for the log, or what allowed, for a trace; it may be empty
+	// then.
 	Rule string
 	// Code is 0 when allowed, else the reason code of the refusal.
 	Code byte

@@ -53,6 +53,7 @@ func (c *Conn) leaveSession(e *ending) {
 		Will: c.sendWill, HasExpiry: c.hasExpiry, Expiry: c.expiry, Stopping: e.stop,
 	})
 	c.s.stats.Disconnect(e.label())
+	c.traceDecision(router.DecidedEnded, e.why, e.code)
 	level := slog.LevelDebug
 	if !e.peer && e.code >= codeUnspecified && c.set.reference(e.code) == "" && e.code != codeShuttingDown {
 		level = slog.LevelInfo

@@ -99,7 +99,7 @@ type Conn struct {
 func (s *Server) Serve(t Transport) {
 	c := &Conn{s: s, t: t, set: s.set.Load(), sendWill: true, problemInfo: true}
 	s.stats.Accepted()
-	c.out = wire.NewOutput(t, c.set.OutputBuffer, c.set.WriteTimeout, c.writeFailed, c.drained)
+	c.out = wire.NewOutput((*writer)(c), c.set.OutputBuffer, c.set.WriteTimeout, c.writeFailed, c.drained)
 	c.acks.c = c
 	if rule, ok := s.enter(c); !ok {
 		s.stats.Refuse(rule)

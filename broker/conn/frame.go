@@ -49,6 +49,9 @@ func (c *Conn) flush() {
 // frame deals with one packet. raw is all of it.
 func (c *Conn) frame(h byte, body, raw []byte) {
 	typ := h >> 4
+	if t := c.scratch.trace; t != nil && !c.unparking {
+		c.traceIn(t, h, body, len(raw))
+	}
 	switch {
 	case typ == wire.TypePublish:
 		c.publish(h, body, raw)

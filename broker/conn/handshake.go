@@ -47,7 +47,7 @@ func (c *Conn) handshake(code byte, rule string) bool {
 	}
 	ctx := &handshakeContext{c: c, deadline: deadline}
 	defer ctx.end()
-	return c.connect(ctx, pk)
+	return c.connect(ctx, pk, n)
 }
 
 // firstFailed ends a connection that sent no CONNECT.
@@ -77,6 +77,7 @@ func (c *Conn) reject(code byte, rule string) bool {
 		c.out.End(wire.AppendConnack(c.out.Begin(), c.version, &k))
 	}
 	c.s.stats.Refuse(wire.CodeName(code))
+	c.traceDecision(router.DecidedRefused, rule, code)
 	id, user := "", ""
 	if c.hook != nil {
 		id, user = c.hook.ID(), c.hook.Identity().User
@@ -90,8 +91,8 @@ func (c *Conn) reject(code byte, rule string) bool {
 	return false
 }
 
-// connect judges a decoded CONNECT.
-func (c *Conn) connect(ctx context.Context, pk *wire.Packet) bool {
+// connect judges a decoded CONNECT of n bytes.
+func (c *Conn) connect(ctx context.Context, pk *wire.Packet, n int) bool {
 	props := &pk.Properties
 	c.maxPacketOut = props.MaximumPacketSize
 	c.problemInfo = !props.RequestProblemInfoFlag || props.RequestProblemInfo == 1
@@ -107,6 +108,7 @@ func (c *Conn) connect(ctx context.Context, pk *wire.Packet) bool {
 	if assigned {
 		c.hook.SetID(id)
 	}
+	c.traceFirst(wire.TypeConnect<<4, nil, n)
 	if c.s.door.banned(id, &c.set.Admit, c.s.now()) {
 		return c.reject(codeBanned, "limits.flapping")
 	}
@@ -160,6 +162,7 @@ func (c *Conn) authenticate(ctx context.Context, pk *wire.Packet) hooks.Answer {
 			return hooks.Answer{Code: codeUnspecified}
 		}
 		c.s.batchOne(h>>4, n)
+		c.traceFirst(h, body, n)
 		if h>>4 == wire.TypeDisconnect {
 			c.lost("disconnected during authentication")
 			return hooks.Answer{Code: codeUnspecified}

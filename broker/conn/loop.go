@@ -26,6 +26,7 @@ type scratch struct {
 	pub   message.Publish
 	acks  []router.Ack
 	count stats.Batch
+	trace *router.Tracing // nil while nobody traces
 }
 
 var (
@@ -150,6 +151,7 @@ func (c *Conn) take(bulk bool) {
 		pool = &large
 	}
 	c.scratch = pool.Get().(*scratch)
+	c.scratch.trace = c.s.router.Tracing()
 }
 
 func (c *Conn) give() {
@@ -160,7 +162,7 @@ func (c *Conn) give() {
 // put returns a scratch with its counters added to the node's.
 func (c *Conn) put(s *scratch) {
 	c.s.stats.Add(&s.count)
-	s.pub = message.Publish{}
+	s.pub, s.trace = message.Publish{}, nil
 	if cap(s.acks) > keepAcks {
 		s.acks = nil
 	}

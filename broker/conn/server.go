@@ -106,6 +106,7 @@ type Server struct {
 	mu       sync.Mutex
 	conns    map[*Conn]struct{}
 	stopping bool
+	tapped   bool           // somebody traces: outputs show what is appended
 	wg       sync.WaitGroup // connections; Add under mu and only while not stopping
 }
 
@@ -117,6 +118,7 @@ func NewServer(o Options) *Server {
 	}
 	s.door.init()
 	s.set.Store(&o.Settings)
+	s.router.WatchTraces(s.tap)
 	return s
 }
 
@@ -148,6 +150,9 @@ func (s *Server) enter(c *Conn) (rule string, ok bool) {
 		return "limits.memory.high_watermark", false
 	}
 	s.conns[c] = struct{}{}
+	if s.tapped {
+		c.out.Tap(true)
+	}
 	s.wg.Add(1)
 	return "", true
 }

@@ -280,6 +280,7 @@ func (c *Client) droppedEntry(e *session.Entry, why session.Drop) {
 		session.DropTooLarge: stats.DropTooLarge, session.DropRefused: stats.DropRefused,
 	}[why]
 	c.dropLocked(reason, 1)
+	c.traceLocked(e.Msg, DecidedDropped, reason.String())
 	c.r.follows.dropped(e.Msg, c.targetOf(e))
 	o := dropped(reason)
 	if why == session.DropRefused {

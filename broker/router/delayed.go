@@ -63,6 +63,7 @@ func (p *Publisher) delay(pub *message.Publish, m *message.Message) Outcome {
 	if d := r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: name, QoS: m.QoS, Retain: m.Retain}); d.Code != 0 {
 		return p.refuse(pub, d.Code, stats.DropACL, d.Rule)
 	}
+	r.traceMessage(m, DecidedDelayed, "", name)
 	later := *m
 	later.Topic = name
 	p.accept(pub, m)

@@ -21,12 +21,15 @@ func (c *Client) deliverQoS0(u *run, t *target) {
 		c.deliver(u, t, 0)
 	case l == nil:
 		c.dropRun(stats.DropQoS0Offline, u)
-	case l.Out.Room() <= 0 || c.r.overLimit():
+	case l.Out.Room() <= 0:
 		c.dropRun(stats.DropOutputFull, u)
+	case c.r.overLimit():
+		c.dropRun(stats.DropMemory, u)
 	case l.plain && len(t.subIDs) == 0:
 		b := u.blockFor(l.Version, 0)
 		l.Out.End(append(l.Out.Begin(), b.bytes...))
 		c.r.stats.Sent(0, u.n, len(b.bytes), u.payload)
+		u.sentRun(c, l.Hook, u.n)
 	default:
 		c.appendQoS0(u, t, l)
 	}
@@ -59,8 +62,10 @@ func (c *Client) appendQoS0(u *run, t *target, l *Link) {
 		}
 	}
 	l.Out.End(buf)
+	u.sentRun(c, l.Hook, u.n-large)
 	if large > 0 {
 		c.drop(stats.DropTooLarge, large)
+		u.droppedRun(c, l.Hook, stats.DropTooLarge, large)
 	}
 }
 
@@ -69,6 +74,7 @@ func (c *Client) dropRun(why stats.DropReason, u *run) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropLocked(why, u.n)
+	u.droppedRun(c, c.hook, why, u.n)
 	if c.r.has.PublishDropped {
 		for i := range u.n {
 			c.r.events.dropped(c.hook, u.message(i))
@@ -97,14 +103,22 @@ func (c *Client) deliver(u *run, t *target, qos byte) {
 			done = c.lendBlock(u, l)
 		}
 	}
+	u.sentRun(c, c.hook, done)
 	if done == u.n {
 		return
+	}
+	before := uint64(0)
+	if u.trace != nil {
+		before = c.sess.Figures().Last
 	}
 	for i := done; i < u.n; i++ {
 		e := session.Entry{Entry: store.Entry{Msg: u.message(i), SubIDs: t.subIDs, QoS: qos}}
 		if !c.keepsLocked(&e, from, u.p.wait(u.qos)) {
 			c.enqueueLocked(e)
 		}
+	}
+	if u.trace != nil {
+		u.queuedRun(c, before)
 	}
 	var pend *Pending
 	if u.qos > 0 && len(c.out.Ops) > 0 {

@@ -249,6 +249,7 @@ func (r *Router) deleteSession(c *Client) {
 	r.follows.gone(c)
 	if queued, inflight, _ := c.sess.Counts(); persistent && queued+inflight > 0 {
 		c.dropLocked(c.whyEndedLocked(), queued+inflight)
+		c.traceLost(queued + inflight)
 	}
 	c.subs = subset{}
 	c.settleLocked(r.own)

@@ -203,6 +203,11 @@ func (u *run) forward() {
 		b.Match = true
 		for _, box := range rt.peers {
 			u.p.r.send(box, b, u.p.pending)
+			if u.trace != nil {
+				e := u.decided(DecidedForwarded, "", u.n)
+				e.Target = string(box)
+				u.trace.decide(e)
+			}
 		}
 	}
 	for _, s := range rt.spread {
@@ -245,6 +250,7 @@ func (r *Router) forward(peers []message.MailboxID, groups []*spread, m *message
 		b.Matched, b.Match, b.Again = matched, true, again
 		for _, box := range peers {
 			r.send(box, b, wait)
+			r.traceMessage(m, DecidedForwarded, "", string(box))
 		}
 	}
 	for _, s := range groups {

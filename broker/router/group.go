@@ -199,6 +199,7 @@ func (g *Group) publish(m *message.Message, wait func() *Pending) (sure bool) {
 // refuse drops a message that the group does not take.
 func (g *Group) refuse(m *message.Message, why stats.DropReason, wait func() *Pending) (sure bool) {
 	g.r.stats.Drop(why, 1)
+	g.r.traceMessage(m, DecidedDropped, why.String(), g.key.record())
 	g.r.follows.dropped(m, g)
 	return g.r.tell(g.box.id, m, dropped(why), nil, wait)
 }

@@ -122,13 +122,12 @@ func (r *Router) Deliver(box message.MailboxID, at message.Position, b *message.
 	} else {
 		f.index++
 	}
-	r.store.Wait(nothing)
+	// It does not wait for the store, as a publisher does: that waits for other inboxes, too,
+	// and theirs may wait for this one. What is under way of an inbox is bounded.
 	f.from = origin{box: f.p.box, at: at<<bundleBits | min(f.index, 1<<bundleBits-1), matched: b.Matched, again: b.Again || at <= f.p.box.replays}
 	f.p.acks = arrival{done, r.log}
 	f.take(&f.p, b)
 }
-
-func nothing() <-chan struct{} { return nil }
 
 // Loose takes a bundle of QoS 0.
 func (r *Router) Loose(box message.MailboxID, b *message.Bundle) {
@@ -143,6 +142,9 @@ func (r *Router) Loose(box message.MailboxID, b *message.Bundle) {
 
 func (f *feed) take(p *Publisher, b *message.Bundle) {
 	p.id, p.user = b.Publisher, b.User
+	if b.QoS == 2 {
+		f.repeated(b)
+	}
 	// No Local holds for a publisher whose session was adopted with this mailbox.
 	if c := p.r.reg.get(b.Publisher); c != p.c {
 		p.c = c
@@ -163,6 +165,18 @@ func (f *feed) take(p *Publisher, b *message.Bundle) {
 		p.takeRun(rt, b)
 	}
 	p.pendNow(b.QoS)
+}
+
+// repeated looks whether a bundle may have come before, or was routed again.
+func (f *feed) repeated(b *message.Bundle) {
+	s := &f.p.r.repeats
+	if b.Again {
+		for i := range b.Items {
+			s.add(message.ID{Run: b.First.Run, Seq: b.First.Seq + uint64(i)})
+		}
+		return
+	}
+	f.from.again = f.from.again || s.has(b.First, len(b.Items))
 }
 
 // special tells an item that has to be looked at.
@@ -198,7 +212,7 @@ func (p *Publisher) takeRun(rt *route, b *message.Bundle) {
 		u.add(p, rt, &message.Publish{Payload: it.Payload, Props: it.Props, QoS: b.QoS}, nil)
 	}
 	u.rawOK, u.ids = false, u.ids[:0]
-	u.first, u.now = b.First, b.Created
+	u.first, u.now, u.trace = b.First, b.Created, p.r.Tracing()
 	u.deliver()
 	u.reset()
 	runs.Put(u)

@@ -73,6 +73,7 @@ func (s *Sender) Publish(ctx context.Context, list []*Message, receipts bool) (o
 		s.r.store.Wait(func() <-chan struct{} { return ctx.Done() })
 		at := w.begin(s.own(m))
 		at.Code, at.Why = s.publish(p, m, at)
+		s.traceRefused(m, at.Code, at.Why)
 		at.end()
 	}
 	return w.wait(ctx)
@@ -90,6 +91,7 @@ func (s *Sender) Send(ctx context.Context, id ClientID, m *Message, receipts boo
 	s.r.store.Wait(func() <-chan struct{} { return ctx.Done() })
 	at := w.begin(s.own(m))
 	at.Code, at.Why = s.send(c, m, at)
+	s.traceRefused(m, at.Code, at.Why)
 	at.end()
 	list, done := w.wait(ctx)
 	return list[0], done, nil
@@ -154,6 +156,10 @@ func (s *Sender) route(p *Publisher, rt *route, m *Message, at *posting) (code b
 		r.store.End()
 		return s.refuse(stats.DropRetainLimit, code, "retained messages over their limit")
 	}
+	r.traceMessage(m, DecidedAllowed, rt.rule, "")
+	if m.Retain {
+		r.traceMessage(m, DecidedRetained, "", "")
+	}
 	p.hold(rt) // it never waits: nothing is unsettled
 	at.expect(rt.targets, rt.groups)
 	r.route(m, rt.targets, rt.groups, wait, p.origin())
@@ -169,6 +175,7 @@ func (s *Sender) route(p *Publisher, rt *route, m *Message, at *posting) (code b
 	}
 	if !rt.any() {
 		r.stats.Drop(stats.DropNoSubscriber, 1)
+		r.traceMessage(m, DecidedDropped, stats.DropNoSubscriber.String(), "")
 		return codeNoMatch, ""
 	}
 	return codeSuccess, ""

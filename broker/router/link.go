@@ -71,6 +71,20 @@ func (l *Link) AppendPublish(dst []byte, e *session.Entry, id message.PacketID, 
 	return dst, true
 }
 
+// AliasTopic is the topic that an outbound alias stands for; empty for one that was not
+// given. Out's lock is held.
+func (l *Link) AliasTopic(alias uint16) string {
+	if l == nil {
+		return ""
+	}
+	for name, a := range l.aliases {
+		if a == alias {
+			return name
+		}
+	}
+	return ""
+}
+
 // gone is closed when the connection is to end.
 func (l *Link) gone() <-chan struct{} {
 	if l.Gone == nil {

@@ -33,7 +33,8 @@ type Pending struct {
 	left   atomic.Int32
 	failed atomic.Bool
 
-	away *away // nil when nobody is asked before the acknowledgement
+	traced *tracedCommit // nil unless somebody looks
+	away   *away         // nil when nobody is asked before the acknowledgement
 }
 
 // away is what a group of publishes has to do with other instances before it is
@@ -75,6 +76,9 @@ func (p *Pending) Committed(err error) {
 }
 
 func (p *Pending) complete() {
+	if p.traced != nil {
+		p.traced.done(p.from.r)
+	}
 	p.owner.Complete(p)
 	p.settled()
 }

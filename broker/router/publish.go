@@ -34,8 +34,14 @@ type Publisher struct {
 
 // NewPublisher returns the publishing side of l's connection, after Connect.
 func (r *Router) NewPublisher(l *Link, acks Acker) *Publisher {
+	a := r.goAbroad()
+	if a != nil && l.client.page != nil {
+		l.client.mu.Lock()
+		l.client.page.sending = a
+		l.client.mu.Unlock()
+	}
 	return &Publisher{
-		r: r, c: l.client, box: r.own, link: l, hook: l.Hook, version: l.Version, acks: acks, id: l.client.ID, user: l.Hook.Identity().User, abroad: r.goAbroad(),
+		r: r, c: l.client, box: r.own, link: l, hook: l.Hook, version: l.Version, acks: acks, id: l.client.ID, user: l.Hook.Identity().User, abroad: a,
 	}
 }
 
@@ -74,7 +80,8 @@ func (p *Publisher) Publish(pub *message.Publish, raw []byte) Outcome {
 		return p.refuse(pub, rt.code, stats.DropACL, rt.rule)
 	}
 	if rt.each {
-		if d := p.r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: rt.name, QoS: pub.QoS, Retain: pub.Retain}); d.Code != 0 {
+		d := p.r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: rt.name, QoS: pub.QoS, Retain: pub.Retain})
+		if rt.rule = d.Rule; d.Code != 0 {
 			return p.refuse(pub, d.Code, stats.DropACL, d.Rule)
 		}
 	}
@@ -166,6 +173,9 @@ func (p *Publisher) flushRun() {
 		u.reset()
 		return
 	}
+	if u.trace = p.r.Tracing(); u.trace != nil {
+		u.trace.decide(u.decided(DecidedAllowed, u.rt.rule, u.n))
+	}
 	matched := u.deliver()
 	p.let()
 	p.end()
@@ -174,6 +184,9 @@ func (p *Publisher) flushRun() {
 	}
 	if !matched {
 		p.r.stats.Drop(stats.DropNoSubscriber, uint64(u.n))
+		if u.trace != nil {
+			u.trace.decide(u.decided(DecidedDropped, stats.DropNoSubscriber.String(), u.n))
+		}
 	}
 	u.reset()
 }
@@ -199,6 +212,7 @@ func (p *Publisher) settle(ids []message.PacketID, qos, code byte) {
 		return
 	}
 	pend.IDs, pend.QoS, pend.Code = append([]message.PacketID(nil), ids...), qos, code
+	p.traceCommit(pend)
 	p.follow(pend)
 	p.acks.Defer(pend)
 	pend.done()
@@ -273,6 +287,11 @@ func (p *Publisher) Received(id message.PacketID) (known bool, n int) {
 func (p *Publisher) refuse(pub *message.Publish, code byte, why stats.DropReason, rule string) Outcome {
 	p.r.stats.Drop(why, 1)
 	p.r.refused(p.hook, stats.Publishes, string(pub.Topic), code, rule)
+	if g := p.r.Tracing(); g != nil {
+		e := p.publishing(string(pub.Topic), pub, DecidedRefused, rule)
+		e.Code = code
+		g.decide(e)
+	}
 	p.flushRun()
 	out := Outcome{Code: code, Why: rule}
 	if p.version < message.V5 {

@@ -109,7 +109,7 @@ func (p *Publisher) judge(rt *route) {
 	}
 	d := r.hooks.Authorize(p.hook, hooks.Request{Action: hooks.Publish, Topic: rt.name})
 	if rt.each = d.PerMessage; !rt.each { // else it holds for nothing but this question
-		rt.code, rt.rule = d.Code, d.Rule
+		rt.code, rt.rule = d.Code, d.Rule // of an allowed one, too: a trace shows it
 	}
 }
 
@@ -169,6 +169,8 @@ func (r *Router) readable(name string, list []target) []target {
 		d := r.hooks.Authorize(t.c.identity(), hooks.Request{Action: hooks.Deliver, Topic: name, QoS: t.qos})
 		if t.each = d.PerMessage; t.each || d.Code == codeSuccess {
 			kept = append(kept, t)
+		} else {
+			r.traceRead(t.c, t.c.identity(), name, &d)
 		}
 	}
 	clear(list[len(kept):])

@@ -91,6 +91,7 @@ type Router struct {
 
 	cluster Cluster
 	peers   *peers // nil for a node alone
+	repeats repeats
 
 	retained  *retained
 	delayed   delayed
@@ -104,6 +105,7 @@ type Router struct {
 	pager     *pager
 	outcomes  outcomes
 	recaller  *recaller
+	traces    traces
 	start     time.Time // of since
 
 	commitTook atomic.Int64  // nanoseconds, about: how long a commit takes of late

@@ -36,6 +36,7 @@ type run struct {
 	first   message.ID         // of the run's messages; 0 until one is named
 	bundle  message.Bundle
 	payload int
+	trace   *Tracing // nil while nobody traces
 }
 
 type item struct {
@@ -101,7 +102,7 @@ func (u *run) reset() {
 	}
 	clear(u.bundle.Items)
 	u.bundle = message.Bundle{Items: u.bundle.Items[:0]}
-	u.n, u.raw, u.rt, u.p, u.now, u.payload, u.first = 0, nil, nil, nil, 0, 0, message.ID{}
+	u.n, u.raw, u.rt, u.p, u.now, u.payload, u.first, u.trace = 0, nil, nil, nil, 0, 0, message.ID{}, nil
 }
 
 // deliver hands the run to all its targets and groups. It reports whether there
@@ -123,6 +124,11 @@ func (u *run) deliver() bool {
 	for _, g := range rt.groups {
 		for i := range u.n {
 			g.publish(u.message(i), u.p.pending)
+		}
+		if u.trace != nil {
+			e := u.decided(DecidedQueued, "", u.n)
+			e.Target = g.key.record()
+			u.trace.decide(e)
 		}
 	}
 	if len(rt.peers)+len(rt.spread) > 0 {

@@ -22,6 +22,7 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 			return p.refuse(pub, verdict.Code, stats.DropHook, verdict.Why)
 		case hooks.Ignore:
 			r.stats.Drop(stats.DropHook, 1)
+			r.traceMessage(m, DecidedDropped, stats.DropHook.String(), "")
 			p.accept(pub, m)
 			if !p.routed() {
 				p.lose()
@@ -51,6 +52,7 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	if !r.outcomes.admit(m, len(rt.targets)+len(rt.groups), p.link.gone) {
 		return p.refuse(pub, codeQuotaExceeded, stats.DropQuota, "receipts.summaries")
 	}
+	p.traceAllowed(rt, pub)
 	p.accept(pub, m)
 	if code := r.retain(m, wait); code != codeSuccess {
 		return p.refuse(pub, code, stats.DropRetainLimit, "retained messages over their limit")
@@ -72,6 +74,7 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	}
 	if !matched {
 		r.stats.Drop(stats.DropNoSubscriber, 1)
+		r.traceMessage(m, DecidedDropped, stats.DropNoSubscriber.String(), "")
 	}
 	p.settleOne(pub, p.matchCode(matched))
 	return Outcome{}
@@ -106,6 +109,7 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 		e := session.Entry{Entry: store.Entry{Msg: m, SubIDs: t.subIDs, QoS: min(m.QoS, t.qos), Retain: m.Retain && t.rap}}
 		if t.each && !r.mayRead(t.c.identity(), m.Topic, e.QoS, e.Retain) {
 			t.c.drop(stats.DropACL, 1)
+			r.traceMessage(m, DecidedDropped, stats.DropACL.String(), string(t.c.ID))
 			r.follows.dropped(m, t.c)
 			q.drop(stats.DropACL, t.c, wait)
 			continue
@@ -118,6 +122,7 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 	}
 	for _, g := range groups {
 		q.sure(g.publish(m, wait))
+		r.traceMessage(m, DecidedQueued, "", g.key.record())
 	}
 	q.end(wait)
 }
@@ -140,7 +145,7 @@ func (c *Client) push(e session.Entry, wait func() *Pending, from origin) (sure 
 	if c.page != nil && (!c.admitsLocked(from) || c.keepsLocked(&e, from, wait)) {
 		return e.QoS > 0
 	}
-	c.enqueueLocked(e)
+	c.enqueueTracedLocked(e)
 	if e.QoS == 0 { // nobody acknowledges it
 		c.r.follows.delivered(e.Msg, c)
 	}
@@ -159,8 +164,12 @@ func (c *Client) pushQoS0Locked(e *session.Entry) {
 		c.dropMessageLocked(stats.DropQoS0Offline, e)
 		return
 	}
-	if l.Out.Room() <= 0 || c.r.overLimit() {
+	if l.Out.Room() <= 0 {
 		c.dropMessageLocked(stats.DropOutputFull, e)
+		return
+	}
+	if c.r.overLimit() {
+		c.dropMessageLocked(stats.DropMemory, e)
 		return
 	}
 	buf, ok := l.AppendPublish(l.Out.Begin(), e, 0, false, c.r.now().UnixNano())
@@ -171,10 +180,12 @@ func (c *Client) pushQoS0Locked(e *session.Entry) {
 	}
 	c.r.follows.delivered(e.Msg, c)
 	c.writtenLocked(l, e.Msg)
+	c.traceLocked(e.Msg, DecidedSent, "")
 }
 
 func (c *Client) dropMessageLocked(why stats.DropReason, e *session.Entry) {
 	c.dropLocked(why, 1)
+	c.traceLocked(e.Msg, DecidedDropped, why.String())
 	c.tellLocked(e.Msg, e.QoS, dropped(why))
 	c.r.follows.dropped(e.Msg, c)
 	c.r.events.dropped(c.hook, e.Msg)
@@ -200,6 +211,9 @@ func (r *Router) inject(m *message.Message, again bool, wait func() *Pending) by
 			r.tellNobody(m, wait)
 		}
 		return codeSuccess
+	}
+	if again && m.QoS == 2 {
+		r.repeats.add(m.ID)
 	}
 	r.peers.mu.RLock()
 	defer r.peers.mu.RUnlock()

@@ -124,7 +124,9 @@ func (r *Router) judgeFilter(l *Link, f *Subscription) (*subscription, byte) {
 	}
 	s := &subscription{Subscription: *f, parsed: parsed}
 	s.QoS = min(f.QoS, set.MaximumQoS)
-	if d := r.hooks.Authorize(l.Hook, hooks.Request{Action: hooks.Subscribe, Topic: filter, QoS: s.QoS}); d.Code != 0 {
+	d := r.hooks.Authorize(l.Hook, hooks.Request{Action: hooks.Subscribe, Topic: filter, QoS: s.QoS})
+	r.traceFilter(l.Hook, f, &d)
+	if d.Code != 0 {
 		r.refused(l.Hook, stats.Subscribes, f.Filter, d.Code, d.Rule)
 		return nil, d.Code
 	}

@@ -46,6 +46,7 @@ type Output struct {
 	closed   bool          // by Close or a failed write
 	last     bool          // Last was called
 	waiting  bool          // somebody wants to hear when there is room again
+	tapped   bool          // w is shown what is appended, see Tap
 	idle     chan struct{} // closed when nothing is left to write; nil while nobody waits
 	marks    *marks        // of Written; nil while nobody waits
 
@@ -97,6 +98,9 @@ func (o *Output) end(buf []byte, last bool) {
 		buf = o.cur.b
 	}
 	o.last = o.last || last
+	if o.tapped && !o.closed && len(buf) > len(o.cur.b) {
+		o.w.(Tapper).Appended(buf[len(o.cur.b):])
+	}
 	o.size.Add(int64(len(buf) - len(o.cur.b)))
 	o.cur.b = buf
 	if len(buf) == 0 {
@@ -114,6 +118,20 @@ func (o *Output) end(buf []byte, last bool) {
 	if start {
 		go o.run()
 	}
+}
+
+// Tapper is a Writer that can be shown what is appended.
+type Tapper interface {
+	// Appended is called with whole packets, as they are appended and in that order, with
+	// the output locked: it must not use it, nor keep p.
+	Appended(p []byte)
+}
+
+// Tap begins or ends to show the writer, which must be a Tapper, what is appended.
+func (o *Output) Tap(on bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.tapped = on
 }
 
 // Append appends p whole.

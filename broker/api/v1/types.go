@@ -362,6 +362,7 @@ type TraceEvent struct {
 	Decision string    `json:"decision,omitempty"`  // allowed, refused, queued, sent, dropped, committed, …
 	Rule     string    `json:"rule,omitempty"`      // of the ACL, or the drop reason
 	Target   string    `json:"target,omitempty"`    // the client whose queue it went to
+	Count    int       `json:"count,omitempty"`     // messages that a decision is about, when there are several
 	Took     float64   `json:"took_sec,omitempty"`  // seconds
 	Payload  []byte    `json:"payload,omitempty"`   // base64; only when asked for
 }
