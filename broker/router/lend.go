@@ -84,7 +84,7 @@ var lots = sync.Pool{New: func() any { return new(lot) }}
 // end lets go of the run's copy and answers who waits.
 func (t *lot) end() *Pending {
 	pend := t.pend
-	t.copied.release()
+	t.release()
 	*t = lot{}
 	lots.Put(t)
 	return pend

@@ -231,3 +231,23 @@ func TestLentToMany(t *testing.T) {
 		}
 	})
 }
+
+// What somebody wants to hear of is recorded at once: what becomes of it is told with its
+// record.
+func TestWhatAsksForAReceiptIsNotLent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, withLinger)
+		s, p := g.connect("s", dial{}), g.connect("p", dial{})
+		s.subscribe(1, "t")
+		s.out.take()
+		props := []byte{message.PropUser}
+		for _, text := range []string{message.ReceiptProperty, "r"} {
+			props = append(append(props, 0, byte(len(text))), text...)
+		}
+		p.send(message.Message{Topic: "t", Payload: []byte("a"), QoS: 1, Props: props})
+		p.want("4#1/00")
+		if got := fmt.Sprint(g.stored("s")); got != "[a#1/1]" {
+			t.Errorf("stored are %s", got)
+		}
+	})
+}
