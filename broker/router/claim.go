@@ -201,6 +201,9 @@ func (r *Router) Prepare(ctx context.Context, box message.MailboxID, id message.
 	if r.reg.get(id) != c || c.page == nil {
 		return store.ErrNotFound // it ended with its connection
 	}
+	if err := c.sent(ctx); err != nil { // else they could come behind those that are routed again elsewhere
+		return err
+	}
 	if err := c.flush(ctx); err != nil {
 		return err
 	}
@@ -208,6 +211,21 @@ func (r *Router) Prepare(ctx context.Context, box message.MailboxID, id message.
 	c.mu.Lock()
 	c.page.transit = &transit{token: token}
 	c.mu.Unlock()
+	return nil
+}
+
+// sent waits until what the client published is routed, or will never be.
+func (c *Client) sent(ctx context.Context) error {
+	c.mu.Lock()
+	a := c.page.sending
+	c.mu.Unlock()
+	for a != nil && a.n.Load() > 0 {
+		select {
+		case <-a.quiet:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for publishes of the client: %w", context.Cause(ctx))
+		}
+	}
 	return nil
 }
 

@@ -42,6 +42,7 @@ type paging struct {
 	since   message.Position        // what was matched before came through the mailbox that the session was in
 	overlap map[message.ID]struct{} // what was matched later, but came through it, too
 	transit *transit                // nil but while the session moves
+	sending *abroad                 // of the last connection; nil for a node alone
 }
 
 const (
