@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skeinmq/skein/broker/api"
+	"github.com/skeinmq/skein/broker/api/ui"
 	"github.com/skeinmq/skein/broker/config"
 	"github.com/skeinmq/skein/broker/listen"
 )
@@ -38,6 +39,9 @@ func (n *Node) newWeb(o *Options) (*web, error) {
 	w.ws = listen.NewAdopter(listen.Options{
 		Name: config.HTTPName, HandshakeTimeout: n.cfg.Limits.HandshakeTimeout.Std(), Log: n.log, WebSocket: listen.WSOptions{Origins: []string{"*"}}, // api has judged it
 	})
+	if o.Pages == nil {
+		o.Pages = ui.Files()
+	}
 	a := api.Options{
 		Address: h.Address, Settings: apiSettings(n.cfg), Log: n.log, Level: n.level, Now: time.Now, Stats: n.stats, Router: n.router,
 		Info:   api.Info{Node: n.cfg.Node.Name, Version: n.version, Started: time.Now()},

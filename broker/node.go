@@ -40,7 +40,7 @@ type Options struct {
 	// Reload reads the configuration again and gives it to [Node.Reload]: what the API's
 	// reload does. Nil: it has none.
 	Reload func(ctx context.Context) error
-	// Pages has the dashboard, see api.Options; nil is none.
+	// Pages has the dashboard, see api.Options; nil is the one of package ui.
 	Pages fs.FS
 	// Collectors are further metrics.
 	Collectors []prometheus.Collector
@@ -113,6 +113,10 @@ func New(cfg *config.Config, o Options) (*Node, error) {
 	if err := n.openStore(cfg); err != nil {
 		n.access.close()
 		return nil, errors.Join(err, chain.Close(context.Background()))
+	}
+	if err := n.access.kept.load(n.access.bans); err != nil { // what is wrong with the directory, the store has said
+		n.access.close()
+		return nil, errors.Join(fmt.Errorf("bans: %w", err), n.store.Close(), chain.Close(context.Background()))
 	}
 	if o.WrapStore != nil {
 		n.store = o.WrapStore(n.store)

@@ -26,7 +26,8 @@ func (s *Server) version(w http.ResponseWriter, r *http.Request) error {
 	if err := query(r).done(); err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, v1.Version{Version: s.Info.Version, Go: runtime.Version(), Node: s.Info.Node})
+	t := tokenOf(r)
+	answer(w, http.StatusOK, v1.Version{Version: s.Info.Version, Go: runtime.Version(), Node: s.Info.Node, Token: t.Name, Scope: t.Scope.String()})
 	return nil
 }
 

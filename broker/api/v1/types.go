@@ -12,11 +12,13 @@ type Problem struct {
 	Code int `json:"code,omitempty"`
 }
 
-// Version is what a node runs.
+// Version is what a node runs, and who asked it.
 type Version struct {
 	Version string `json:"version"`
 	Go      string `json:"go"`
 	Node    string `json:"node"`
+	Token   string `json:"token"` // the name of the request's
+	Scope   string `json:"scope"` // its scope: read or write
 }
 
 // Node is one instance.
