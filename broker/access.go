@@ -99,7 +99,6 @@ func newAccess(cfg *config.Config, old *access, log *slog.Logger) (*access, erro
 	b.bans()
 	if old == nil {
 		b.out.kept = newBanFile(cfg)
-		b.failed("data", b.out.kept.load(b.out.lasting.bans))
 	}
 	if len(b.problems) == 0 {
 		var err error
