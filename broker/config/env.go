@@ -16,9 +16,9 @@ const envPrefix = "SKEIN_"
 // commandLine is the place of values from flags.
 const commandLine = "command line"
 
-// foreign are the variables that Kubernetes sets in every pod beside a service of
-// the name skein. No key of the tree is spelled like them.
-var foreign = regexp.MustCompile(`^SKEIN_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.*)?)?)$`)
+// foreign are the variables of skein ctl, and those that Kubernetes sets in every pod
+// beside a service of the name skein. No key of the tree is spelled like them.
+var foreign = regexp.MustCompile(`^SKEIN_(HTTP|TOKEN|SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.*)?)?)$`)
 
 // envLayer reads variables, in the order of their names.
 func envLayer(env []string) (layer, []Problem) {

@@ -76,7 +76,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.Long = "Skein is an MQTT broker. Without a command it serves, on this host alone unless told otherwise."
 	root.SilenceErrors = true
 	root.SilenceUsage = true
-	root.AddCommand(a.serveCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(), passwdCommand(), a.aclCommand(), a.storeCommand(), benchCommand())
+	root.AddCommand(a.serveCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(), passwdCommand(), a.aclCommand(), a.ctlCommand(), a.storeCommand(), benchCommand())
 	a.markBegin(root)
 	return root
 }
