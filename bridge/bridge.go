@@ -92,7 +92,7 @@ func New(o Options) *Bridge {
 	b.records = newRecords(b.link, b.own, &o)
 	b.cluster = newCluster(b.link, &o, tenure{adopt: b.adopt, gone: b.gone, lost: b.lost})
 	b.claims = newClaims(b.link, b.records, b.cluster.leases, b.cluster.routes, b.cluster.mail)
-	b.cluster.mail.control, b.cluster.mail.answer = b.claims.control, b.claims.answer
+	b.cluster.control, b.cluster.answer = b.claims.control, b.claims.answer
 	b.members = newMembership(b.link, Format)
 	b.holds = newHolds(b.link)
 	return b
@@ -134,13 +134,13 @@ func (b *Bridge) Close() error {
 	err := b.records.flush(ctx)
 	b.cluster.mail.flush(ctx)
 	if err == nil {
-		err = b.cluster.mail.rest(ctx)
+		err = b.cluster.rest(ctx)
 	}
 	if b.cluster.mine() != "" {
 		err = errors.Join(err, b.untell(ctx), b.cluster.release(ctx))
 	}
 	b.records.end()
-	b.link.close()
+	b.close()
 	if errors.Is(err, store.ErrFenced) { // there is nothing left to give to them
 		b.log.Warn("other instances had taken over already", "error", err)
 		return nil
@@ -164,7 +164,7 @@ func (b *Bridge) Ready() (bool, string) {
 		return false, "routes and retained messages are not loaded"
 	case b.cluster.mine() == "":
 		return false, "another instance has taken over the mailbox"
-	case b.link.out.down.Load():
+	case b.out.down.Load():
 		return false, "redis cannot be used"
 	}
 	return true, ""
@@ -184,11 +184,11 @@ func (b *Bridge) adopt(ctx context.Context, box message.MailboxID, epoch uint64)
 
 // abolish deletes an adopted mailbox that is empty.
 func (b *Bridge) abolish(ctx context.Context, box message.MailboxID) error {
-	at, err := b.cluster.routes.change(ctx, box, nil, nil, true) // after all removals
+	at, err := b.cluster.change(ctx, box, nil, nil, true) // after all removals
 	if err != nil {
 		return err
 	}
-	if err := b.cluster.routes.pass(ctx, at); err != nil {
+	if err := b.cluster.pass(ctx, at); err != nil {
 		return err
 	}
 	if err := b.records.flush(ctx); err != nil {
@@ -211,7 +211,7 @@ func (b *Bridge) gone(box message.MailboxID) {
 // not another instance that has it, the data is not what it was.
 func (b *Bridge) lost(box message.MailboxID) {
 	b.records.lose(box)
-	err := b.members.verify(b.link.ctx)
+	err := b.members.verify(b.ctx)
 	if !errors.Is(err, ErrReplaced) {
 		err = ErrRejoin
 	}

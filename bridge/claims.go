@@ -137,7 +137,7 @@ func (w *claim) enter(ctx context.Context, enroll bool) (f found, err error) {
 		return w.look(ctx)
 	}
 	if w.clustered || w.replicas > 0 {
-		if err = w.claims.enroll(ctx, w.box, w.id); err != nil {
+		if err = w.enroll(ctx, w.box, w.id); err != nil {
 			return f, err
 		}
 		return w.look(ctx)

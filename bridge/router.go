@@ -26,7 +26,7 @@ func (b *Bridge) End() { b.records.End() }
 // Wait implements store.Grouper: publishers wait for records and for outboxes.
 func (b *Bridge) Wait(gone func() <-chan struct{}) {
 	b.records.Wait(gone)
-	b.cluster.mail.wait(gone)
+	b.cluster.wait(gone)
 }
 
 // Load implements store.Sessions.
@@ -62,11 +62,11 @@ func (b *Bridge) GroupEntries(ctx context.Context, visit func(group string, seq 
 // Append hands a bundle over for another mailbox's inbox; it is encoded before the call
 // returns, and never blocks.
 func (b *Bridge) Append(to message.MailboxID, m *message.Bundle, done store.Committed) {
-	b.cluster.mail.Append(to, m, done)
+	b.cluster.Append(to, m, done)
 }
 
 // Loose is Append for QoS 0: it may be lost, and nobody is told.
-func (b *Bridge) Loose(to message.MailboxID, m *message.Bundle) { b.cluster.mail.Loose(to, m) }
+func (b *Bridge) Loose(to message.MailboxID, m *message.Bundle) { b.cluster.Loose(to, m) }
 
 // Confirm tells done nil once what was routed by the table at matched may be acknowledged.
 func (b *Bridge) Confirm(matched message.Position, done store.Committed) {
@@ -74,7 +74,7 @@ func (b *Bridge) Confirm(matched message.Position, done store.Committed) {
 }
 
 // CaughtUp waits until the own inbox has been handed over to the end that it has now.
-func (b *Bridge) CaughtUp(ctx context.Context) error { return b.cluster.mail.CaughtUp(ctx) }
+func (b *Bridge) CaughtUp(ctx context.Context) error { return b.cluster.CaughtUp(ctx) }
 
 // Join adds keys of a mailbox. done is told nil once every live instance routes by them.
 func (b *Bridge) Join(box message.MailboxID, keys []string, done store.Committed) {

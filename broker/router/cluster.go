@@ -72,21 +72,45 @@ type Holder interface {
 // alone is a cluster of one: nothing is forwarded and nobody has to be asked.
 type alone struct{}
 
+// Append implements Forwarder.
 func (alone) Append(_ message.MailboxID, _ *message.Bundle, done store.Committed) {
 	done.Committed(nil)
 }
-func (alone) Loose(message.MailboxID, *message.Bundle)                   {}
-func (alone) Confirm(_ message.Position, done store.Committed)           { done.Committed(nil) }
-func (alone) CaughtUp(context.Context) error                             { return nil }
-func (alone) Join(_ message.MailboxID, _ []string, done store.Committed) { done.Committed(nil) }
-func (alone) Leave(message.MailboxID, []string)                          {}
-func (alone) Online(message.MailboxID, string, int)                      {}
-func (alone) Latest(context.Context) error                               { return nil }
-func (alone) Release(message.ClientID)                                   {}
-func (alone) Let(string, message.ClientID)                               {}
 
+// Loose implements Forwarder.
+func (alone) Loose(message.MailboxID, *message.Bundle) {}
+
+// Confirm implements Forwarder.
+func (alone) Confirm(_ message.Position, done store.Committed) { done.Committed(nil) }
+
+// CaughtUp implements Forwarder.
+func (alone) CaughtUp(context.Context) error { return nil }
+
+// Join implements Announcer.
+func (alone) Join(_ message.MailboxID, _ []string, done store.Committed) { done.Committed(nil) }
+
+// Leave implements Announcer.
+func (alone) Leave(message.MailboxID, []string) {}
+
+// Online implements Announcer.
+func (alone) Online(message.MailboxID, string, int) {}
+
+// Latest implements Announcer.
+func (alone) Latest(context.Context) error { return nil }
+
+// Claim implements Claimer.
 func (alone) Claim(context.Context, message.ClientID, func(*store.Session) bool, func(*store.Head)) (store.Claim, error) {
 	return store.Claim{}, nil
 }
+
+// Release implements Claimer.
+func (alone) Release(message.ClientID) {}
+
+// Known implements Claimer.
 func (alone) Known(context.Context, message.ClientID, message.ID) (bool, error) { return false, nil }
-func (alone) Hold(context.Context, string, message.ClientID) (bool, error)      { return true, nil }
+
+// Hold implements Holder.
+func (alone) Hold(context.Context, string, message.ClientID) (bool, error) { return true, nil }
+
+// Let implements Holder.
+func (alone) Let(string, message.ClientID) {}

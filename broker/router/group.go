@@ -110,14 +110,14 @@ func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 
 // quit takes a member out of its group, which ends with the last one. The client's lock is
 // held.
-func (m *member) quit() {
-	g, r := m.g, m.g.r
+func (mb *member) quit() {
+	g, r := mb.g, mb.g.r
 	b := g.box
 	b.groups.mu.Lock()
 	g.mu.Lock()
-	j := slices.Index(g.members, m)
+	j := slices.Index(g.members, mb)
 	g.members = slices.Concat(g.members[:j], g.members[j+1:])
-	if g.sticky == m {
+	if g.sticky == mb {
 		g.sticky = nil
 	}
 	last := len(g.members) == 0
