@@ -220,7 +220,7 @@ func (p *page) click(words string) {
 func (p *page) fill(where, label, text string) {
 	p.t.Helper()
 	js := fmt.Sprintf(`(() => {
-		const l = [...document.querySelectorAll(%q + ' label')].find((l) => l.innerText.trim() === %q);
+		const l = [...document.querySelectorAll(%q + ' label')].find((l) => l.textContent.trim() === %q);
 		const c = document.getElementById(l.htmlFor) ?? l.querySelector('input');
 		c.focus();
 		if (c.type === 'checkbox') c.checked = %q === 'true';

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func serve(t *testing.T) *bed {
 	c.Listeners[0].Name, c.Listeners[0].URL = "tcp", "tcp://127.0.0.1:0"
 	c.HTTP.Address = "127.0.0.1:0"
 	c.HTTP.Tokens = []config.Token{{Name: "ops", Scope: config.ScopeWrite, Secret: writer}, {Name: "wall", Scope: config.ScopeRead, Secret: reader}}
-	n, err := broker.New(c, broker.Options{Version: "1.0", Reload: func(context.Context) error { return nil }})
+	n, err := broker.New(c, broker.Options{Version: "1.0", Level: new(slog.LevelVar), Reload: func(context.Context) error { return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

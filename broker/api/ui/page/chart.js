@@ -4,7 +4,7 @@ import { h, s, put } from "./dom.js";
 import { clock } from "./format.js";
 
 const height = 148;
-const pad = { top: 8, right: 10, bottom: 20, left: 46 };
+const pad = { top: 8, right: 10, bottom: 20, left: 58 };
 const gap = 3.5; // intervals without a sample that break a line
 
 // chart answers { el, update(lines, now) }. A line is { name, points: [{ at, v }], tone, title }.
@@ -45,7 +45,7 @@ function draw(c) {
   const from = c.now - c.options.span();
   const lines = c.lines.map((l) => ({ ...l, points: l.points.filter((p) => p.at >= from - 2 * c.options.interval) }));
   const layers = c.options.stacked ? stack(lines) : lines.map((l) => ({ ...l, base: null, top: l.points }));
-  const high = ceiling(Math.max(0, ...layers.flatMap((l) => l.top.map((p) => p.v ?? 0))));
+  const high = ceiling(Math.max(0, ...layers.flatMap((l) => l.top.map((p) => p.v ?? 0))), c.options.base ?? 1000);
   const x = (at) => pad.left + (width - pad.left - pad.right) * (at - from) / c.options.span();
   const y = (v) => height - pad.bottom - (height - pad.top - pad.bottom) * v / high;
   const picked = c.pointer === null ? null : nearest(lines, from + (c.pointer - pad.left) / (width - pad.left - pad.right) * c.options.span());
@@ -69,12 +69,15 @@ function stack(lines) {
   });
 }
 
-// ceiling is the next round number: the top of the axis, divisible by four.
-function ceiling(v) {
-  if (v <= 0) return 4;
-  const unit = 10 ** Math.floor(Math.log10(v / 4));
-  for (const step of [1, 2, 2.5, 5, 10]) if (v <= step * unit * 4) return step * unit * 4;
-  return unit * 40;
+// ceiling is the next round number of its unit (thousands, or KiB and so on): the top of
+// the axis, whose half is round too.
+function ceiling(v, base) {
+  if (v <= 4) return 4;
+  const scale = base ** Math.max(0, Math.floor(Math.log(v) / Math.log(base)));
+  const n = v / scale / 4;
+  const unit = 10 ** Math.floor(Math.log10(n));
+  for (const step of [1, 2, 2.5, 5, 10]) if (n <= step * unit) return step * unit * 4 * scale;
+  return 40 * unit * scale;
 }
 
 function grid(c, width, high, y) {
@@ -89,11 +92,12 @@ function grid(c, width, high, y) {
 
 function axis(c, width, from, x) {
   const minutes = c.options.span() / 60000;
-  const step = minutes <= 1 ? 0.25 : minutes <= 5 ? 1 : 5;
+  const step = (minutes <= 1 ? 0.25 : minutes <= 2 ? 0.5 : minutes <= 5 ? 1 : 5) * (width < 420 && minutes < 15 ? 2 : 1);
   const out = [];
   for (let m = 0; m <= minutes; m += step) {
+    if (m !== minutes && minutes - m < step / 2) continue;
     const anchor = m === 0 ? "end" : m === minutes ? "start" : "middle";
-    const words = m === 0 ? "now" : m < 1 ? `−${m * 60} s` : `−${m} min`;
+    const words = m === 0 ? "now" : m % 1 !== 0 ? `−${m * 60} s` : `−${m} min`;
     out.push(s("text", { class: "tick", x: x(c.now - m * 60000), y: height - 5, "text-anchor": anchor }, words));
   }
   return out;

@@ -97,6 +97,11 @@ function rates(before, now) {
   return out;
 }
 
+// age is how long ago the first look was, in milliseconds.
+export function age() {
+  return state.samples.length > 0 ? Date.now() - state.samples[0].at : 0;
+}
+
 // series is a figure over time: of one node, or the sum of all for "".
 export function series(node, pick) {
   return state.samples.map(({ at, node: all }) => {

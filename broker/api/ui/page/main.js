@@ -129,7 +129,7 @@ function buildFrame() {
   });
   const state = h("div", { class: "node-state", role: "status" });
   const main = h("main", { id: "main", class: "main", tabIndex: -1 }, loading());
-  const who = h("span", { class: "who", title: `Token ${session.name}, scope ${session.scope}` }, name(session.name), session.mayWrite ? null : tag("read only"));
+  const who = h("span", { class: "who", title: `Token ${session.name}, scope ${session.scope}` }, name(session.name, "plain"), session.mayWrite ? null : tag("read only"));
   frame = { nav, main, state, close: () => setMenu(false) };
   put(app, skipLink(), h("div", { class: "frame" },
     h("header", { class: "top" }, menu,

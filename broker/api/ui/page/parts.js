@@ -67,7 +67,7 @@ export function tag(text, kind = "") {
 // table: columns are { head, cell(row), num, low (left out on phones), cls }.
 export function table(label, columns, rows, { rowClass } = {}) {
   const cls = (c) => `${c.num ? "num" : ""} ${c.low ? "low" : ""} ${c.cls ?? ""}`.trim() || undefined;
-  return h("div", { class: "table-box", role: "region", "aria-label": label, tabIndex: 0 },
+  return h("div", { class: "table-box", role: "region", "aria-label": label, tabIndex: 0, data: { key: `table ${label}` } },
     h("table", null,
       h("thead", null, h("tr", null, columns.map((c) => h("th", { scope: "col", class: cls(c), title: c.title }, c.head)))),
       h("tbody", null, rows.map((r) => h("tr", { class: rowClass?.(r) }, columns.map((c) => h("td", { class: cls(c) }, c.cell(r))))))));
@@ -187,7 +187,20 @@ export function confirm(title, words, verb, act, kind = "danger") {
   return dialog({ title, verb, kind, act, body: h("div", { class: "dialog-words" }, [].concat(words).map((w) => (w instanceof Node ? w : h("p", null, w)))) });
 }
 
-// list is a place that is loaded, and loaded again: it shows that it loads only the first
+// selects reports whether somebody is selecting text in an element: it must stay then.
+function selects(el) {
+  const s = document.getSelection();
+  return s !== null && !s.isCollapsed && el.contains(s.anchorNode);
+}
+
+// keepScroll keeps the places of the tables in an element that is drawn anew.
+function keepScroll(el, draw) {
+  const at = new Map([...el.querySelectorAll(".table-box")].map((box) => [box.dataset.key, box.scrollLeft]));
+  draw();
+  for (const box of el.querySelectorAll(".table-box")) box.scrollLeft = at.get(box.dataset.key) ?? 0;
+}
+
+// loader is a place that is loaded, and loaded again: it shows that it loads only the first
 // time, keeps the focus, and says what went wrong without losing what is there.
 export function loader(ctx, load, show) {
   const body = h("div", { class: "loaded" }, loading());
@@ -202,7 +215,7 @@ export function loader(ctx, load, show) {
       const v = await load();
       if (mine !== turn || ctx.signal.aborted) return;
       put(note);
-      put(body, show(v));
+      if (!selects(body)) keepScroll(body, () => put(body, show(v)));
       shown = true;
     } catch (e) {
       if (mine !== turn || ctx.signal.aborted || e.name === "AbortError") return;

@@ -4,13 +4,31 @@
 import { h, icon, put } from "./dom.js";
 
 // tree: load(topic, after) answers { items: [{ key, label, leaf, mark }], next }; onPick
-// gets an item. It answers { el, open(key) }.
+// gets an item. It answers { el, reload(topic) }, which loads it
+// and opens it as far as a topic.
 export function tree(label, load, onPick, onError) {
   const root = h("ul", { class: "tree", role: "tree", "aria-label": label });
   const t = { root, load, onPick, onError };
   root.addEventListener("keydown", (e) => onKey(t, e));
-  fetchInto(t, root, "", "");
-  return { el: root, reload: () => fetchInto(t, root, "", "") };
+  const reload = (topic) => fetchInto(t, root, "", "").then((ok) => ok && topic && reveal(t, topic));
+  return { el: root, reload };
+}
+
+// reveal opens the levels above a topic, as far as they are on the first pages.
+async function reveal(t, topic) {
+  let list = t.root;
+  for (;;) {
+    const el = [...list.children].find((c) => c.item && (c.item.key === topic || topic.startsWith(`${c.item.key}/`)));
+    if (!el) return;
+    if (el.item.key === topic) {
+      select(t, el);
+      rove(t, el);
+      return;
+    }
+    await toggle(t, el, true);
+    list = el.querySelector(":scope > ul");
+    if (!list) return;
+  }
 }
 
 async function fetchInto(t, list, key, after) {
@@ -68,9 +86,13 @@ async function toggle(t, el, want) {
 }
 
 function pick(t, el) {
+  select(t, el);
+  t.onPick(el.item);
+}
+
+function select(t, el) {
   for (const old of t.root.querySelectorAll('[aria-selected="true"]')) old.setAttribute("aria-selected", "false");
   el.setAttribute("aria-selected", "true");
-  t.onPick(el.item);
 }
 
 // rove makes el the one that Tab goes to.

@@ -5,7 +5,7 @@ import { call, get } from "./api.js";
 import { button, changing, confirm, dialog, empty, field, input, loader, name, pageHead, select, table, tag, toast } from "./parts.js";
 import { ago, moment, plural } from "./format.js";
 
-const kinds = [["client", "Client id"], ["user", "User name"], ["address", "Address"], ["network", "Network"]];
+const kinds = [["client", "Client id"], ["user", "User name"], ["address", "Address or network"]];
 
 function render(ctx) {
   const list = loader(ctx, () => get("/api/v1/bans", null, ctx.signal), (page) => show(page.bans, list.run));

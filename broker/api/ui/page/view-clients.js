@@ -20,7 +20,7 @@ export function clientColumns(cluster) {
     { head: "Client", cls: "wide", cell: (c) => clientLink(c.id) },
     { head: "State", cell: clientState },
     { head: "User", low: true, cell: (c) => (c.user === undefined ? "–" : name(c.user)) },
-    { head: "Address", low: true, cell: (c) => name(c.remote ?? "–") },
+    { head: "Address", low: true, cls: "tight", cell: (c) => name(c.remote ?? "–") },
     { head: "MQTT", low: true, cell: (c) => version(c.version) },
     { head: "Listener", low: true, cell: (c) => name(c.listener ?? "–") },
     { head: "Subs.", num: true, low: true, cell: (c) => count(c.subscriptions), title: "Subscriptions" },
@@ -28,7 +28,7 @@ export function clientColumns(cluster) {
     { head: "In flight", num: true, low: true, cell: (c) => count(c.inflight) },
     { head: "Dropped", num: true, cell: (c) => count(c.dropped) },
     { head: "Connected", num: true, low: true, cell: (c) => ago(c.since) },
-    cluster ? { head: "Node", low: true, cell: (c) => name(c.node) } : null,
+    cluster ? { head: "Node", low: true, cls: "tight", cell: (c) => name(c.node) } : null,
   ].filter(Boolean);
 }
 

@@ -1,7 +1,9 @@
 // A client to try things with: MQTT 5 over WebSocket, to the node of this page. It lives
-// as long as the page: other views can be looked at meanwhile.
+// as long as somebody is signed in: other views can be looked at meanwhile, and what was
+// filled in stays.
 
 import { h, put } from "./dom.js";
+import { onSignOut } from "./api.js";
 import { Client } from "./mqtt.js";
 import { button, card, cardWith, check, empty, facts, field, input, name, pageHead, select, tag } from "./parts.js";
 import { messageForm } from "./message.js";
@@ -12,25 +14,36 @@ import { reason } from "./words.js";
 const keep = 500; // lines of the log
 const drawEvery = 150; // milliseconds
 
-const c = {
-  client: null, connected: false, id: "", subs: [], log: [], line: 0, counts: { in: 0, out: 0 }, packets: false, timer: 0,
-  view: null, // what is shown now, if it is
-};
+const c = fresh();
 
-function render(ctx) {
+function fresh() {
+  return { client: null, connected: false, id: "", subs: [], log: [], line: 0, counts: { in: 0, out: 0 }, packets: false, timer: 0, view: null };
+}
+
+// Who signs in next must find neither the connection nor the password.
+onSignOut(() => {
+  c.client?.disconnect();
+  clearTimeout(c.timer);
+  Object.assign(c, fresh());
+});
+
+function render() {
+  c.view ??= build();
+  draw();
+  drawLog();
+  return c.view.el;
+}
+
+function build() {
   const v = { state: h("div", { role: "status", class: "console-state" }), subs: h("div"), log: h("div", { class: "log", role: "log", tabIndex: 0, "aria-label": "Messages" }), numbers: h("span", { class: "muted" }) };
-  c.view = v;
-  ctx.signal.addEventListener("abort", () => {
-    if (c.view === v) c.view = null;
-  });
   v.connect = connectForm();
   v.subscribe = subscribeForm();
   v.publish = publishForm();
-  const packets = check("Packets too", { checked: c.packets, on: { change: (e) => {
+  const packets = check("Packets too", { on: { change: (e) => {
     c.packets = e.target.checked;
     drawLog();
   } } });
-  const el = h("div", { class: "view" }, pageHead("Test client", "MQTT 5 over WebSocket to this node. The rules for clients hold for it."),
+  v.el = h("div", { class: "view" }, pageHead("Test client", "MQTT 5 over WebSocket to this node. The rules for clients hold for it."),
     h("div", { class: "split even" },
       h("div", { class: "stack" }, cardWith("Connection", v.state, v.connect.el), card("Subscribe", v.subscribe, v.subs), card("Publish", v.publish)),
       cardWith("Log", h("span", { class: "row tight" }, v.numbers, packets, button("Clear", () => {
@@ -38,9 +51,7 @@ function render(ctx) {
         c.counts = { in: 0, out: 0 };
         drawLog();
       }, { kind: "quiet" })), v.log)));
-  draw();
-  drawLog();
-  return el;
+  return v;
 }
 
 function connectForm() {
@@ -175,7 +186,6 @@ function draw() {
   put(v.state, c.connected ? [tag("connected", "good"), " ", name(c.id)] : c.client ? tag("connecting…") : tag("not connected"));
   put(v.connect.go, c.client ? "Disconnect" : "Connect");
   v.connect.go.className = `button ${c.client ? "" : "primary"}`;
-  for (const b of document.querySelectorAll(".needs-connection")) b.disabled = !c.connected;
   for (const b of [v.subscribe, v.publish]) b.querySelector(".needs-connection").disabled = !c.connected;
   put(v.subs, c.subs.length === 0 ? null : h("ul", { class: "chips", "aria-label": "Subscriptions" }, c.subs.map((s) => h("li", { class: "chip" }, name(s.filter), h("span", { class: "muted" }, `QoS ${s.qos}`),
     h("button", { type: "button", class: "chip-x", "aria-label": `Unsubscribe from ${s.filter}`, disabled: !c.connected, on: { click: () => attempt(async () => {

@@ -24,25 +24,19 @@ function nodeCard(ctx, n, again) {
   const query = n.self ? {} : { node: n.name };
   const state = h("div");
   const level = h("div", { class: "field inline" });
-  const refresh = async () => {
-    try {
-      const [d, l] = await Promise.all([get("/api/v1/drain", query, ctx.signal), get("/api/v1/log-level", query, ctx.signal)]);
-      put(state, drainFacts(n, d));
-      put(drainPlace, drainButton(n, d, query, refresh));
-      put(level, levelPick(n, l.level, query));
-    } catch (e) {
-      if (e.name !== "AbortError") put(state, failure(e, refresh));
-    }
-  };
   const drainPlace = h("span");
-  refresh();
-  ctx.every(3000, async () => {
+  const refresh = async () => {
     try {
       const d = await get("/api/v1/drain", query, ctx.signal);
       put(state, drainFacts(n, d));
       put(drainPlace, drainButton(n, d, query, refresh));
-    } catch { /* the next look says it, and the top bar */ }
-  });
+    } catch (e) {
+      if (e.name !== "AbortError") put(state, failure(e, refresh));
+    }
+  };
+  refresh();
+  ctx.every(3000, refresh);
+  showLevel(ctx, n, query, level);
   const reload = changing(button("Reload the configuration", () => askReload(n, query, again)));
   const el = card(n.name, state, h("div", { class: "row" }, drainPlace, reload, level));
   if (n.self) el.querySelector(".card-head").append(tag("this node"));
@@ -82,6 +76,14 @@ async function askReload(n, query, again) {
   if (out.restart?.length > 0) toast(`In force, but for what needs a restart: ${out.restart.join(", ")}`, "warn");
   else toast("The configuration is in force.");
   again();
+}
+
+async function showLevel(ctx, n, query, place) {
+  try {
+    put(place, levelPick(n, (await get("/api/v1/log-level", query, ctx.signal)).level, query));
+  } catch (e) {
+    if (e.name !== "AbortError") put(place, h("span", { class: "muted" }, `Log level: ${e.message}`));
+  }
 }
 
 function levelPick(n, level, query) {

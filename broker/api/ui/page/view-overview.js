@@ -2,24 +2,38 @@
 
 import { h, put } from "./dom.js";
 import { chart } from "./chart.js";
-import { dropReasons, interval, onFeed, series, totals } from "./feed.js";
+import { age, dropReasons, interval, onFeed, series, totals } from "./feed.js";
 import { card, choice, dot, empty, failure, name, pageHead, select, table, tag } from "./parts.js";
 import { bytes, count, seconds, short, span } from "./format.js";
 import { drop } from "./words.js";
 
 const perSecond = (v) => `${short(v)}/s`;
 const bytesPerSecond = (v) => `${bytes(v)}/s`;
+const bytesAxis = (v) => bytes(v).replace(/\.0+(?= )/, "");
 const shownReasons = 5;
 
 let minutes = 5; // stays while the page does
 let node = "";
+const tones = new Map(); // of drop reasons: a reason keeps its colour
+
+// shownMinutes is what is asked for, or less while there are not that many yet.
+function shownMinutes() {
+  return [1, 2, 5, 15].find((m) => m >= minutes || m * 60000 >= age()) ?? 15;
+}
+
+// toneOf is a reason's colour; the one that is no loss is grey.
+function toneOf(reason) {
+  if (reason === "no_subscriber") return 6;
+  if (!tones.has(reason)) tones.set(reason, [5, 2, 4, 1, 3][tones.size % 5]);
+  return tones.get(reason);
+}
 
 function render(ctx) {
-  const range = () => minutes * 60000;
+  const range = () => shownMinutes() * 60000;
   const make = (title, format, more) => chart({ title, format, span: range, interval, ...more });
   const charts = {
     messages: make("Messages", perSecond, { axis: short }),
-    bytes: make("Bytes", bytesPerSecond, { axis: bytes }),
+    bytes: make("Bytes", bytesPerSecond, { axis: bytesAxis, base: 1024 }),
     connections: make("Connections", count, { axis: short }),
     drops: make("Drops by reason", perSecond, { axis: short, stacked: true, empty: "Nothing was dropped", ready: () => series(node, (v) => v.rate?.in).some((p) => p.v !== null) }),
   };
@@ -72,7 +86,7 @@ function drawCharts(charts) {
   charts.connections.update([line("open", 3, (v) => v.connections)], now);
   const reasons = dropReasons(node);
   const top = reasons.slice(0, shownReasons);
-  const lines = top.map((r, i) => ({ ...line(drop(r).label, i + 1, (v) => (v.rate ? v.rate.drops[r] ?? 0 : null)), title: drop(r).why }));
+  const lines = top.map((r) => ({ ...line(drop(r).label, toneOf(r), (v) => (v.rate ? v.rate.drops[r] ?? 0 : null)), title: drop(r).why }));
   if (reasons.length > top.length) {
     const rest = reasons.slice(shownReasons);
     lines.push(line("others", 6, (v) => (v.rate ? rest.reduce((n, r) => n + (v.rate.drops[r] ?? 0), 0) : null)));
@@ -88,7 +102,7 @@ function tiles(v) {
     tile("Subscriptions", count(v.subscribed), `${count(v.shared)} shared`),
     tile("Retained", count(v.retained), "messages"),
     tile("Queued", count(v.queued), bytes(v.queued_bytes)),
-    tile("In flight", count(v.inflight), "not acknowledged"),
+    tile("In flight", count(v.inflight), "messages"),
     tile("Memory", bytes(v.memory_bytes), `${count(v.goroutines)} goroutines`),
     tile("Up", span((Date.parse(v.time) - Date.parse(v.started)) / 1000), `since ${new Date(v.started).toLocaleDateString("sv-SE")}`),
   ];

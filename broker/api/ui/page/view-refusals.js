@@ -27,14 +27,14 @@ function show(page) {
   return [missing(page.missing), h("div", { class: "card flush" }, table("Refusals", [
     { head: "Time", cls: "tight", cell: (r) => h("time", { datetime: r.time, title: moment(r.time) }, clock(r.time, false)) },
     { head: "What", cls: "tight", cell: (r) => tag(r.what) },
-    { head: "Rule", cell: (r) => name(r.rule) },
+    { head: "Rule", cls: "tight", cell: (r) => name(r.rule) },
     { head: "Reason", cell: (r) => [reason(r.code), " ", h("span", { class: "code" }, hex(r.code))] },
     { head: "Client", cell: (r) => (r.client ? clientLink(r.client) : "–") },
     { head: "User", low: true, cell: (r) => (r.user ? name(r.user) : "–") },
     { head: "Topic", low: true, cell: (r) => (r.topic ? name(r.topic) : "–") },
-    { head: "Address", low: true, cell: (r) => (r.remote ? name(r.remote) : "–") },
+    { head: "Address", low: true, cls: "tight", cell: (r) => (r.remote ? name(r.remote) : "–") },
     { head: "Listener", low: true, cell: (r) => (r.listener ? name(r.listener) : "–") },
-    { head: "Node", low: true, cell: (r) => name(r.node) },
+    { head: "Node", low: true, cls: "tight", cell: (r) => name(r.node) },
   ], rows))];
 }
 

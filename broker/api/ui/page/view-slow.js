@@ -34,9 +34,9 @@ function show(page) {
     { head: "Bytes", num: true, low: true, cell: (c) => bytes(c.queued_bytes) },
     { head: "In flight", num: true, cell: (c) => count(c.inflight) },
     { head: "Dropped", num: true, cell: (c) => count(c.dropped) },
-    { head: "Why", low: true, cell: why },
-    { head: "Node", low: true, cell: (c) => name(c.node) },
-  ], rows))];
+    { head: "Why", low: true, cls: "tight", cell: why },
+    new Set(rows.map((c) => c.node)).size > 1 ? { head: "Node", low: true, cls: "tight", cell: (c) => name(c.node) } : null,
+  ].filter(Boolean), rows))];
 }
 
 function why(c) {

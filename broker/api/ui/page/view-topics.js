@@ -35,15 +35,16 @@ function drawTree(view) {
     put(problem);
     return { next: page.next, items: page.topics.map((l) => ({ key: l.topic, label: l.name === "" ? h("i", { class: "muted" }, "(empty level)") : name(l.name), leaf: !l.children, mark: l.retained })) };
   };
-  const t = tree("Topics", load, (item) => pick(view, item.key), (e) => put(problem, failure(e, () => t.reload())));
+  const t = tree("Topics", load, (item) => pick(view, item.key), (e) => put(problem, failure(e, () => t.reload(view.topic))));
   put(view.side, problem, t.el);
+  t.reload(view.topic);
 }
 
 function drawFilter(view) {
   const pages = [];
-  let filter = view.ctx.params.get("filter") || "#";
-  const box = input({ value: filter, id: "topic-filter" });
-  const list = loader(view.ctx, () => get("/api/v1/retained", { filter, after: pages.at(-1), limit: 50, max_payload: 128 }, view.ctx.signal), (page) => {
+  view.filter ??= view.ctx.params.get("filter") || "#";
+  const box = input({ value: view.filter, id: "topic-filter" });
+  const list = loader(view.ctx, () => get("/api/v1/retained", { filter: view.filter, after: pages.at(-1), limit: 50, max_payload: 128 }, view.ctx.signal), (page) => {
     if (page.messages.length === 0) return empty("No retained message matches.", "Topics that begin with $ need a filter that does: $SYS/#");
     return [h("ul", { class: "picks" }, page.messages.map((m) => h("li", null, h("button", { type: "button", class: "pick", data: { key: `t-${m.topic}` }, on: { click: () => pick(view, m.topic) } },
       name(m.topic), h("span", { class: "sub name" }, brief(bytesOf(m))))))),
@@ -57,9 +58,9 @@ function drawFilter(view) {
   });
   put(view.side, h("form", { class: "side-form", role: "search", on: { submit: (e) => {
     e.preventDefault();
-    filter = box.value || "#";
+    view.filter = box.value || "#";
     pages.length = 0;
-    view.ctx.go(`${address("topics", { topic: view.topic })}${view.topic ? "&" : "?"}filter=${encodeURIComponent(filter)}`, { replace: true });
+    view.ctx.go(`${address("topics", { topic: view.topic })}${view.topic ? "&" : "?"}filter=${encodeURIComponent(view.filter)}`, { replace: true });
     list.run();
   } } }, field("Topic filter", box), button("Show", null, { type: "submit" })), list.el);
   list.run();
@@ -67,6 +68,8 @@ function drawFilter(view) {
 
 function pick(view, topic) {
   view.topic = topic;
+  const filter = view.filter === undefined ? "" : `&filter=${encodeURIComponent(view.filter)}`;
+  view.ctx.go(address("topics", { topic }) + filter, { replace: true });
   drawDetail(view);
   if (window.matchMedia("(max-width: 760px)").matches) view.detail.scrollIntoView({ block: "start" });
 }

@@ -86,7 +86,7 @@ function draw(t) {
     { head: "Topic", cls: "wide", cell: (v) => (v.topic ? name(v.topic) : "") },
     { head: "Details", cls: "wide", cell: details },
     { head: "Took", num: true, low: true, cell: (v) => (v.took_sec ? seconds(v.took_sec) : "") },
-    { head: "Node", low: true, cell: (v) => name(v.node) },
+    { head: "Node", low: true, cls: "tight", cell: (v) => name(v.node) },
   ], t.list, { rowClass: (v) => (v.decision === "dropped" || v.decision === "refused" || v.code >= 0x80 ? "row-bad" : undefined) })));
 }
 
