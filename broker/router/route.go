@@ -149,7 +149,10 @@ func (p *Publisher) match(rt *route) {
 	clear(rt.targets)
 	clear(rt.groups)
 	rt.targets = p.r.readable(rt.name, p.box.match(rt.name, p.c, rt.targets[:0]))
-	rt.groups = p.box.matchGroups(rt.name, rt.groups[:0])
+	rt.groups = rt.groups[:0]
+	if p.feed == nil { // what comes through an inbox for a group names it
+		rt.groups = p.box.matchGroups(rt.name, rt.groups)
+	}
 	if a := p.abroad; a != nil {
 		peers := a.table.boxes(rt.name, nil)
 		a.moved = a.moved || !slices.Equal(rt.peers, peers)

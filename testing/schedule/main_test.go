@@ -1,0 +1,9 @@
+package schedule
+
+import (
+	"testing"
+
+	"github.com/skeinmq/skein/testing/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
