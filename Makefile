@@ -13,7 +13,7 @@ TIMEOUT  ?= 10m
 CROSS    ?= linux/arm64 linux/arm darwin/arm64 windows/amd64
 LINT     := $(GO) tool -modfile=testing/tools/go.mod golangci-lint
 
-.PHONY: help test deps vet lint unit cross bench fuzz soak crash model
+.PHONY: help test deps vet lint unit cross bench fuzz soak crash model cluster
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,7 @@ test: ## all a commit must pass
 	@$(MAKE) --no-print-directory cross
 	@$(MAKE) --no-print-directory unit
 
-deps: ## install redis, mosquitto, haproxy for the tests when missing
+deps: ## install redis, mosquitto, haproxy, promtool for the tests when missing
 	@./testing/deps.sh
 
 vet: ## go vet
@@ -72,3 +72,6 @@ crash: ## kill a node under load CRASH (200) times, at most 10 minutes; SEED=n
 # random walks for the rest of the time. `go run ./testing/model/modelcheck` searches one.
 model: ## the cluster's model: exhaustive, each rule left out, then walks; MODEL (15m) in all, SEED=n
 	MODEL=$(MODEL) SEED=$(SEED) $(GO) test -count=1 -run 'Exhaustive|Until' -timeout 0 -v ./testing/model
+
+cluster: ## three nodes, Redis and HAProxy on this host, to try; Ctrl-C ends them
+	@exec ./docker/cluster.sh

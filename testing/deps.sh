@@ -4,8 +4,8 @@
 # absent is reported as skipped by the test summary, and this script says why.
 set -u
 
-programs=(redis-server mosquitto mosquitto_pub haproxy)
-packages=(redis-server mosquitto mosquitto-clients haproxy)
+programs=(redis-server mosquitto mosquitto_pub haproxy promtool)
+packages=(redis-server mosquitto mosquitto-clients haproxy prometheus)
 
 # mosquitto, haproxy and redis live in sbin, which a user's PATH may not have.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
@@ -47,7 +47,7 @@ rm -f "$log"
 # Only what was installed just now: a service its owner runs is not ours to stop.
 for p in "${missing[@]}"; do
 	case $p in
-	redis-server | mosquitto | haproxy)
+	redis-server | mosquitto | haproxy | prometheus)
 		if [ -d /run/systemd/system ]; then
 			systemctl disable --now "$p" >/dev/null 2>&1 || echo "deps: could not disable service $p"
 		elif [ -x "/etc/init.d/$p" ]; then
