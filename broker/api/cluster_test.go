@@ -148,3 +148,47 @@ func TestPeersAskForTheToken(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
+
+// tracing is a Tracer that shows one event and loses one.
+type tracing string
+
+func (n tracing) Trace(ctx context.Context, q api.TraceQuery, emit func(*v1.TraceEvent) error) (uint64, error) {
+	err := emit(&v1.TraceEvent{Node: string(n), Client: q.Client, Kind: "packet"})
+	<-ctx.Done()
+	return 1, err
+}
+
+func TestATraceIsOneOfAllNodes(t *testing.T) {
+	all, dead := map[string]*rig{}, map[string]bool{}
+	var list []*rig
+	for _, name := range []string{"n1", "n2", "n3"} {
+		g := newRig(t, func(s *setup) {
+			s.Info.Node, s.Tracer = name, tracing(name)
+			s.Cluster = &peers{self: name, all: all, dead: dead}
+		})
+		all[name] = g
+		list = append(list, g)
+	}
+	for _, tc := range []struct {
+		dead string
+		want []string
+		end  string
+	}{
+		{"", []string{"n1", "n2", "n3"}, `{"reason":"time","lost":3}`},
+		{"n3", []string{"n1", "n2"}, `{"reason":"time","lost":2,"missing":["n3"]}`},
+	} {
+		dead[tc.dead] = true
+		body := list[0].do(http.MethodGet, "/api/v1/trace?client=c&duration=1s", writer, "").Body.String()
+		for _, name := range []string{"n1", "n2", "n3"} {
+			if n := strings.Count(body, `"node":"`+name+`","client":"c"`); (n == 1) != slices.Contains(tc.want, name) {
+				t.Errorf("%s shows %d times in\n%s", name, n, body)
+			}
+		}
+		if !strings.HasSuffix(body, "event: end\ndata: "+tc.end+"\n\n") {
+			t.Error(body)
+		}
+	}
+	if body := list[0].do(http.MethodGet, "/api/v1/trace?client=c&duration=1s&scope=node", writer, "").Body.String(); strings.Contains(body, "n2") {
+		t.Error(body)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	v1 "github.com/skeinmq/skein/broker/api/v1"
@@ -54,8 +55,21 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) error {
 	if err := e.beat(); err != nil { // so that the client knows that it began
 		return nil //nolint:nilerr // the client is gone: nobody to tell
 	}
-	lost, err := s.Tracer.Trace(ctx, q, func(ev *v1.TraceEvent) error { return e.send("trace", "", ev) })
-	_ = e.send("end", "", v1.TraceEnd{Reason: traceEnd(ctx, s.ending, err), Lost: lost}) // it ends anyway
+	var mu sync.Mutex // of e
+	emit := func(ev *v1.TraceEvent) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return e.send("trace", "", ev)
+	}
+	there, stop := context.WithTimeout(r.Context(), life+askTimeout) // they end by themselves, and tell what they lost
+	defer stop()
+	others := s.tracePeers(there, r, emit)
+	lost, err := s.Tracer.Trace(ctx, q, emit)
+	if err != nil {
+		stop()
+	}
+	away, missing := others.wait()
+	_ = e.send("end", "", v1.TraceEnd{Reason: traceEnd(ctx, s.ending, err), Lost: lost + away, Missing: missing}) // it ends anyway
 	return nil
 }
 

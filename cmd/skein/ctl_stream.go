@@ -152,6 +152,9 @@ func (c *ctl) traceCommand() *cobra.Command {
 		case err != nil:
 			return err
 		}
+		for _, name := range end.Missing {
+			cmd.PrintErrf("node %s was not traced to the end\n", plain(name))
+		}
 		cmd.PrintErrf("ended: %s; %d events were lost\n", plain(end.Reason), end.Lost)
 		return nil
 	})

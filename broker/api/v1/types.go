@@ -373,4 +373,6 @@ type TraceEvent struct {
 type TraceEnd struct {
 	Reason string `json:"reason"` // time, events, client gone, …
 	Lost   uint64 `json:"lost"`   // events over the rate
+	// Missing are nodes that could not be asked, or not to the end.
+	Missing []string `json:"missing,omitempty"`
 }
