@@ -45,11 +45,11 @@ type gate struct {
 	choose  chooser
 	scripts map[string]string // names by hash
 
-	l    net.Listener
-	gone chan struct{} // closed when nothing passes any more
-	wg   sync.WaitGroup
+	l  net.Listener
+	wg sync.WaitGroup
 
 	mu    sync.Mutex
+	gone  chan struct{} // closed when nothing passes any more
 	conns map[net.Conn]struct{}
 	dead  bool
 	holds []*hold
@@ -107,6 +107,16 @@ func (g *gate) crash() {
 	}
 	for c := range g.conns {
 		_ = c.Close() // a second time, too
+	}
+}
+
+// open lets pass again what comes after a crash.
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dead {
+		g.dead = false
+		g.gone = make(chan struct{})
 	}
 }
 
@@ -249,7 +259,10 @@ func (g *gate) pass(s *step) bool {
 	if !g.wait(s) {
 		return false
 	}
-	if g.choose != nil && !s.blocks() && !g.choose.admit(s, g.gone) {
+	g.mu.Lock()
+	gone := g.gone
+	g.mu.Unlock()
+	if g.choose != nil && !s.blocks() && !g.choose.admit(s, gone) {
 		return false
 	}
 	g.mu.Lock()
@@ -300,6 +313,7 @@ func (g *gate) wait(s *step) bool {
 			all = append(all, h)
 		}
 	}
+	gone := g.gone
 	g.mu.Unlock()
 	for _, h := range all {
 		select {
@@ -308,7 +322,7 @@ func (g *gate) wait(s *step) bool {
 		}
 		select {
 		case <-h.free:
-		case <-g.gone:
+		case <-gone:
 			return false
 		}
 	}

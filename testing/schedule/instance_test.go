@@ -48,6 +48,7 @@ func start(t testing.TB, r *server.Redis, prefix string, choose chooser) *instan
 	}
 	i := &instance{gate: g, node: n, done: make(chan struct{})}
 	t.Cleanup(i.stop)
+	t.Cleanup(g.open) // the first of both
 	if err := n.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,8 @@ func (i *instance) stop() {
 }
 
 // crash ends the instance at once: nothing of it reaches Redis any more, and its clients
-// lose their connections. What is left in memory is cleaned up on the side.
+// lose their connections. What is left in memory is cleaned up on the side; what of that
+// waits for Redis ends after the test, when its gate opens once more.
 func (i *instance) crash() {
 	i.gate.crash()
 	ctx, cancel := context.WithCancel(context.Background())
