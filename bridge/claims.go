@@ -33,6 +33,7 @@ var (
 var (
 	errSuperseded = errors.New("bridge: the client connected to another instance meanwhile")
 	errNoMailbox  = errors.New("bridge: this instance has no mailbox")
+	errHeldHere   = errors.New("bridge: the session's mailbox was taken over by this instance meanwhile")
 )
 
 // claimPoll is how often the record of a session is looked at whose owner was asked for
@@ -243,6 +244,9 @@ func (w *claim) resident(f *found, p place) error {
 
 // keep claims a session that lives in an adopted mailbox: it goes on there.
 func (w *claim) keep(ctx context.Context, f *found, p place) (cl store.Claim, done bool, err error) {
+	if err := w.served(ctx, p.box); err != nil {
+		return cl, false, err
+	}
 	v, err := w.step(ctx, stepClaimKeep, []string{w.key}, f.owner)
 	if err != nil || v == int64(0) {
 		return cl, false, err
@@ -253,6 +257,25 @@ func (w *claim) keep(ctx context.Context, f *found, p place) (cl store.Claim, do
 	w.unenroll(w.box, w.id)
 	return store.Claim{Found: f.figures != "", Box: p.box}, true, nil
 }
+
+// served waits until the sessions of a mailbox that is being taken over are here, or it is
+// another's.
+func (w *claim) served(ctx context.Context, box message.MailboxID) error {
+	t := time.NewTicker(servedPoll)
+	defer t.Stop()
+	for {
+		if _, _, held := w.leases.epoch(box); !held || w.mail.consumer(box) != nil {
+			return nil
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for a mailbox to be taken over: %w", context.Cause(ctx))
+		}
+	}
+}
+
+const servedPoll = 10 * time.Millisecond
 
 // parseTag reads an owner tag.
 func parseTag(tag string) (place, bool) {
@@ -266,7 +289,11 @@ func (w *claim) evict(ctx context.Context, f *found, owner place) error {
 	token, told, end := w.await()
 	defer end()
 	w.mail.send(owner.box, control{kind: controlClose, id: w.id, token: token, from: w.box}.append(nil), ignored{})
-	return w.poll(ctx, told, func(s []any) bool { return field(s, 0) != f.owner })
+	err := w.poll(ctx, owner.box, told, func(s []any) bool { return field(s, 0) != f.owner })
+	if errors.Is(err, errHeldHere) {
+		return nil
+	}
+	return err
 }
 
 // await is a token and what is told when its session's owner has answered.
@@ -296,8 +323,9 @@ func (c *claims) answer(_ message.MailboxID, token []byte) {
 	}
 }
 
-// poll looks at owner, token, and who is ready, until what is looked for is there.
-func (w *claim) poll(ctx context.Context, told <-chan struct{}, there func([]any) bool) error {
+// poll looks at owner, token, and who is ready, until what is looked for is there. When
+// this instance takes over the mailbox meanwhile, nobody else answers.
+func (w *claim) poll(ctx context.Context, box message.MailboxID, told <-chan struct{}, there func([]any) bool) error {
 	t := time.NewTicker(claimPoll)
 	defer t.Stop()
 	for {
@@ -308,6 +336,9 @@ func (w *claim) poll(ctx context.Context, told <-chan struct{}, there func([]any
 			return fmt.Errorf("wait for the owner of a session: %w", context.Cause(ctx))
 		case <-w.ctx.Done():
 			return store.ErrClosed
+		}
+		if _, _, held := w.leases.epoch(box); held {
+			return errHeldHere
 		}
 		var s []any
 		err := w.retry(ctx, "look at a claim", func(ctx context.Context) (err error) {
@@ -356,6 +387,9 @@ func (w *claim) fetch(ctx context.Context, f *found, owner place) (cl store.Clai
 	if err != nil && !moved {
 		moved = w.giveUp(token)
 	}
+	if !moved && errors.Is(err, errHeldHere) {
+		return cl, false, nil // look again: it goes on in place
+	}
 	if !moved {
 		w.unenroll(w.box, w.id)
 		return cl, false, err
@@ -367,7 +401,7 @@ func (w *claim) fetch(ctx context.Context, f *found, owner place) (cl store.Clai
 // move is what has to happen between a claim and the session's arrival.
 func (w *claim) move(ctx context.Context, f *found, owner place, token string, told chan struct{}) (moved bool, since message.Position, err error) {
 	w.mail.send(owner.box, control{kind: controlPrepare, id: w.id, token: token, from: w.box}.append(nil), ignored{})
-	err = w.poll(ctx, told, func(s []any) bool {
+	err = w.poll(ctx, owner.box, told, func(s []any) bool {
 		return field(s, 2) == token || field(s, 1) != token || !sameBox(field(s, 0), f.owner)
 	})
 	if err != nil {
@@ -388,7 +422,7 @@ func (w *claim) move(ctx context.Context, f *found, owner place, token string, t
 		return false, 0, err
 	}
 	w.mail.send(owner.box, control{kind: controlMove, id: w.id, token: token, from: w.box, tag: w.tag, since: since}.append(nil), ignored{})
-	err = w.poll(ctx, told, func(s []any) bool { return field(s, 1) != token })
+	err = w.poll(ctx, owner.box, told, func(s []any) bool { return field(s, 1) != token })
 	if err != nil {
 		return false, 0, err
 	}

@@ -14,7 +14,8 @@ type Mover interface {
 	// Prepare closes a session's connection, ends its input and returns when everything
 	// it has is committed; from then on it is noted what it is given. store.ErrNotFound
 	// says that it is not here, or ended.
-	Prepare(ctx context.Context, box message.MailboxID, id message.ClientID, token string) error
+	// wanted is asked before anything is closed.
+	Prepare(ctx context.Context, box message.MailboxID, id message.ClientID, token string, wanted func(context.Context) bool) error
 	// MoveOrdered is told in the order of the inbox: what comes for the session from now
 	// on is kept until Move knows whether it has gone.
 	MoveOrdered(id message.ClientID, token string)
@@ -125,8 +126,11 @@ func (c *claims) obey(ctx context.Context, box message.MailboxID, m *control) {
 // prepare makes a session ready to move, if the claim still stands.
 func (c *claims) prepare(ctx context.Context, p place, m *control) {
 	key := c.keys.session(m.id) + sessionHead
-	s, err := c.fields(ctx, key, fieldOwner, fieldToken)
-	if err != nil || field(s, 0) != p.tag() || field(s, 1) != m.token {
+	wanted := func(ctx context.Context) bool {
+		s, err := c.fields(ctx, key, fieldOwner, fieldToken)
+		return err == nil && field(s, 0) == p.tag() && field(s, 1) == m.token
+	}
+	if !wanted(ctx) {
 		return // who claims looks, and finds a newer claim, another owner, or asks again
 	}
 	if _, ok := c.records.placed(m.id); !ok {
@@ -135,7 +139,7 @@ func (c *claims) prepare(ctx context.Context, p place, m *control) {
 			return
 		}
 	}
-	if err := c.router.Prepare(ctx, c.local(p.box), m.id, m.token); err != nil {
+	if err := c.router.Prepare(ctx, c.local(p.box), m.id, m.token, wanted); err != nil {
 		if !errors.Is(err, store.ErrNotFound) {
 			c.log.Warn("session could not be prepared for another instance", "client", string(m.id), "error", err)
 		}

@@ -98,6 +98,9 @@ func (b *Bridge) Claim(ctx context.Context, id message.ClientID, may func(*store
 	return b.claims.Claim(ctx, id, may, expect)
 }
 
+// Away reports that Redis cannot be used.
+func (b *Bridge) Away() bool { return b.out.down.Load() }
+
 // Release gives a client id free that no session came of.
 func (b *Bridge) Release(id message.ClientID) { b.claims.Release(id) }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/session"
@@ -18,11 +19,27 @@ func (r *Router) claim(ctx context.Context, q *ConnectRequest) (store.Claim, err
 	if r.peers == nil {
 		return store.Claim{}, nil
 	}
+	_, persistent := r.grant(q)
+	clean := !persistent && q.Clean
+	if clean && r.cluster.Away() {
+		q.unclaimed = true
+		return store.Claim{}, nil
+	}
+	trying, cancel := ctx, func() {}
+	if clean { // it is served without the store, too
+		trying, cancel = context.WithTimeout(ctx, cleanClaim)
+	}
+	defer cancel()
 	var coming *Client
-	cl, err := r.cluster.Claim(ctx, q.ID, func(s *store.Session) bool {
+	cl, err := r.cluster.Claim(trying, q.ID, func(s *store.Session) bool {
 		return r.mayHave(s, q)
 	}, func(h *store.Head) { coming = r.expect(h) })
 	switch {
+	case err != nil && clean && ctx.Err() == nil && r.cluster.Away():
+		if q.unclaimed = true; coming != nil {
+			r.unexpect(coming)
+		}
+		return store.Claim{}, nil
 	case errors.Is(err, store.ErrOtherUser):
 		err = &ConnectError{codeIDInvalid, err.Error()}
 	case err != nil:
@@ -40,6 +57,52 @@ func (r *Router) claim(ctx context.Context, q *ConnectRequest) (store.Claim, err
 		r.unexpect(coming)
 	}
 	return cl, err
+}
+
+// cleanClaim is how long a clean client waits for a store that is going away.
+const cleanClaim = 4 * time.Second
+
+// claimLater makes a clean client the owner of its id that connected while the store was
+// away: until then a connection elsewhere does not close this one. It ends with the
+// connection.
+func (r *Router) claimLater(l *Link, q ConnectRequest) {
+	r.events.apart(func() {
+		ctx, cancel := l.context()
+		defer cancel()
+		for r.cluster.Away() {
+			select {
+			case <-ctx.Done():
+				return
+			default:
+			}
+			if !r.pause() {
+				return
+			}
+		}
+		leave, err := r.reg.gates.enter(ctx, q.ID)
+		if err != nil {
+			return
+		}
+		defer leave()
+		c := l.client
+		c.mu.Lock()
+		gone := c.link != l
+		c.mu.Unlock()
+		if gone {
+			return
+		}
+		cl, err := r.cluster.Claim(ctx, q.ID, func(s *store.Session) bool { return r.mayHave(s, &q) }, func(*store.Head) {})
+		if err != nil || cl.Found { // there is a session that this client did not want to know of
+			l.End(codeTakenOver, "the client id is in use on another instance")
+			return
+		}
+		c.mu.Lock()
+		committed := c.commitHeadLocked(true, false)
+		c.mu.Unlock()
+		if committed.wait(ctx) != nil {
+			l.End(codeUnavailable, "session could not be stored")
+		}
+	})
 }
 
 // mayHave reports whether a connect may have a stored session.
@@ -185,12 +248,18 @@ func (r *Router) finishLater(c *Client, list []received) {
 // Prepare makes a session of this process ready to move: its connection is closed, and
 // everything that it has is committed. From then on it is noted what it is given. An
 // error that is store.ErrNotFound says that it is not, or no longer, here.
-func (r *Router) Prepare(ctx context.Context, box message.MailboxID, id message.ClientID, token string) error {
+//
+// wanted is asked once no connect of the client is under way here, which may have been
+// waited for: a claim that was replaced meanwhile closes nothing.
+func (r *Router) Prepare(ctx context.Context, box message.MailboxID, id message.ClientID, token string, wanted func(context.Context) bool) error {
 	leave, err := r.reg.gates.enter(ctx, id)
 	if err != nil {
 		return fmt.Errorf("wait for a connect of the client: %w", err)
 	}
 	defer leave()
+	if !wanted(ctx) {
+		return store.ErrNotFound
+	}
 	c, err := r.here(ctx, box, id)
 	if err != nil {
 		return err

@@ -56,6 +56,8 @@ type Claimer interface {
 	Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (store.Claim, error)
 	// Release takes back a claim that no session came of.
 	Release(id message.ClientID)
+	// Away reports that the store cannot be used: whoever does not need it need not wait.
+	Away() bool
 	// Known reports whether the records of a session that lives here name a QoS 2 message
 	// that it was given; what was handed to the store before counts.
 	Known(ctx context.Context, id message.ClientID, m message.ID) (bool, error)
@@ -102,6 +104,9 @@ func (alone) Latest(context.Context) error { return nil }
 func (alone) Claim(context.Context, message.ClientID, func(*store.Session) bool, func(*store.Head)) (store.Claim, error) {
 	return store.Claim{}, nil
 }
+
+// Away implements Claimer.
+func (alone) Away() bool { return false }
 
 // Release implements Claimer.
 func (alone) Release(message.ClientID) {}

@@ -23,6 +23,8 @@ type ConnectRequest struct {
 	Expiry  uint32 // MQTT 5: Session Expiry Interval, seconds
 	Will    *Will
 	Link    *Link
+
+	unclaimed bool // in a cluster whose store is away: the client id is claimed later
 }
 
 // ConnectResult is what CONNACK tells of the session.
@@ -55,6 +57,9 @@ func (r *Router) Connect(ctx context.Context, q ConnectRequest, ready func(dst [
 		return err
 	}
 	err = r.connect(ctx, q, ready)
+	if err == nil && q.unclaimed {
+		r.claimLater(q.Link, q)
+	}
 	if err != nil && r.peers != nil && !cl.Found && r.reg.get(q.ID) == nil {
 		r.cluster.Release(q.ID)
 	}
@@ -237,7 +242,7 @@ func (r *Router) attach(ctx context.Context, c *Client, q *ConnectRequest, res C
 		woken = c.judgeAgainLocked(l.Hook)
 	}
 	c.repayLocked()
-	committed := c.commitHeadLocked(!res.Present)
+	committed := c.commitHeadLocked(!res.Present, q.unclaimed)
 	c.mu.Unlock()
 	r.store.End()
 	wakeAll(woken)
@@ -291,9 +296,9 @@ func (r *Router) sameRules(a, b *hooks.Client) bool {
 }
 
 // commitHeadLocked commits the session's head with what else was recorded.
-func (c *Client) commitHeadLocked(fresh bool) commitWait {
+func (c *Client) commitHeadLocked(fresh, unclaimed bool) commitWait {
 	w := make(commitWait, 1)
-	c.recorded = c.Persistent() || c.head.Will != nil && c.r.Settings().Durable || c.r.peers != nil
+	c.recorded = !unclaimed && (c.Persistent() || c.head.Will != nil && c.r.Settings().Durable || c.r.peers != nil)
 	c.nameWillLocked()
 	if !c.recorded {
 		w <- nil
