@@ -10,10 +10,11 @@ SOAK     ?= 1h
 CRASH    ?= 200
 MODEL    ?= 15m
 TIMEOUT  ?= 10m
+UI_OUT   ?= /tmp/skein-ui
 CROSS    ?= linux/arm64 linux/arm darwin/arm64 windows/amd64
 LINT     := $(GO) tool -modfile=testing/tools/go.mod golangci-lint
 
-.PHONY: help test deps vet lint unit cross bench fuzz soak crash model cluster
+.PHONY: help test deps vet lint unit cross bench fuzz soak crash model cluster ui
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +48,13 @@ cross: ## build for the other platforms
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./... ; \
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./... ; \
 	done
+
+# The dashboard's tests run with the others where chromium is; this installs it, runs them
+# and keeps the screenshots.
+ui: ## the dashboard in chromium, which is installed; screenshots in UI_OUT
+	@./testing/deps.sh ui
+	@mkdir -p $(UI_OUT)
+	$(GO) test -count=1 -timeout $(TIMEOUT) -v -artifacts -outputdir $(UI_OUT) ./testing/ui
 
 bench: ## measure against mosquitto, the table of the README
 	$(GO) run ./testing/bench

@@ -7,6 +7,14 @@ set -u
 programs=(redis-server mosquitto mosquitto_pub haproxy promtool)
 packages=(redis-server mosquitto mosquitto-clients haproxy prometheus)
 
+# The browser is large, so it is installed for those who ask for it: deps.sh ui. Letters
+# are drawn with the fonts that are there.
+if [ "${1:-}" = ui ]; then
+	programs+=(chromium)
+	packages+=(chromium)
+	[ -e /usr/share/fonts/truetype/dejavu ] || { programs+=("no font") && packages+=(fonts-dejavu-core); }
+fi
+
 # mosquitto, haproxy and redis live in sbin, which a user's PATH may not have.
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 

@@ -16,9 +16,10 @@ import (
 
 const (
 	apiToken    = "0123456789abcdefghij"
-	apiRequests = 20 // of each kind
-	apiHold     = 30 * time.Second
+	apiRequests = 20              // of each kind
+	apiHold     = 2 * time.Minute // at most: it ends when everything was asked
 	apiMost     = 100 * time.Millisecond
+	apiShare    = 2 // percent of a core, of one who looks
 )
 
 // apiPaths are what a dashboard asks for: the figures, a page of clients, a search, the
@@ -36,7 +37,7 @@ func apiRow() row {
 		own: func(ctx context.Context, b *benchmark) (load.Report, stored, error) {
 			return b.lookAt(ctx, clients)
 		},
-		judge: func(m *measured) []finding { return []finding{m.requestWithin(apiMost)} },
+		judge: func(m *measured) []finding { return []finding{m.requestWithin(apiMost), m.watchWithin(apiShare)} },
 	}
 }
 
@@ -75,6 +76,10 @@ func (b *benchmark) lookAt(ctx context.Context, clients int) (rep load.Report, s
 	if err == nil {
 		b.note("asking")
 		s.request, err = slowest(ctx, base)
+	}
+	if err == nil {
+		b.note("looking on")
+		s.watch, err = watched(ctx, base, e.pids[0])
 	}
 	cancel()
 	_ = <-driven // it was told to end

@@ -20,6 +20,7 @@ type stored struct {
 	peak     int64         // bytes, the highest until everything was drained
 	drained  int64         // messages that came back
 	request  time.Duration // the slowest of the HTTP listener
+	watch    float64       // percent of a core that a dashboard costs which is open; negative is not told
 }
 
 // durableRows are what a broker that keeps everything must bear.

@@ -57,18 +57,18 @@ func TestViews(t *testing.T) {
 	p := open(t, b.url)
 	populate(b)
 	p.signIn(writer)
-	views := []struct{ name, address, wants, then string }{
-		{"overview", "overview", "No subscriber", ""},
-		{"clients", "clients", "sensor-030", ""},
-		{"client", "client?id=display-7", "building/1/+/set", ""},
-		{"slow", "slow", "display-7", ""},
-		{"refusals", "refusals", "Banned", ""},
-		{"topics", "topics?topic=building/1/kitchen/state", "9007199254740993", ""},
-		{"topics-filter", "topics?filter=building/%2B/hall/state", "building/2/hall/state", ""},
-		{"trace", "trace", "Nothing is traced", ""},
-		{"console", "console", "not connected", ""},
-		{"bans", "bans", hostile + "2", ""},
-		{"operate", "operate", "Reload the configuration", ""},
+	views := []struct{ name, address, wants string }{
+		{"overview", "overview", "No subscriber"},
+		{"clients", "clients", "sensor-030"},
+		{"client", "client?id=display-7", "building/1/+/set"},
+		{"slow", "slow", "display-7"},
+		{"refusals", "refusals", "Banned"},
+		{"topics", "topics?topic=building/1/kitchen/state", "9007199254740993"},
+		{"topics-filter", "topics?filter=building/%2B/hall/state", "building/2/hall/state"},
+		{"trace", "trace", "Nothing is traced"},
+		{"console", "console", "not connected"},
+		{"bans", "bans", hostile + "2"},
+		{"operate", "operate", "Reload the configuration"},
 	}
 	for _, v := range views {
 		p.window(desk, "light")

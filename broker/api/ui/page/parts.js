@@ -64,13 +64,14 @@ export function tag(text, kind = "") {
   return h("span", { class: `tag ${kind}` }, text);
 }
 
-// table: columns are { head, cell(row), num, low (left out on phones), cls }.
-export function table(label, columns, rows, { rowClass } = {}) {
+// table: columns are { head, cell(row), num, low (left out on phones), cls }. The rows of
+// one that stacks are blocks on phones.
+export function table(label, columns, rows, { rowClass, stack } = {}) {
   const cls = (c) => `${c.num ? "num" : ""} ${c.low ? "low" : ""} ${c.cls ?? ""}`.trim() || undefined;
   return h("div", { class: "table-box", role: "region", "aria-label": label, tabIndex: 0, data: { key: `table ${label}` } },
-    h("table", null,
-      h("thead", null, h("tr", null, columns.map((c) => h("th", { scope: "col", class: cls(c), title: c.title }, c.head)))),
-      h("tbody", null, rows.map((r) => h("tr", { class: rowClass?.(r) }, columns.map((c) => h("td", { class: cls(c) }, c.cell(r))))))));
+    h("table", stack ? { class: "stacks", role: "table" } : null,
+      h("thead", null, h("tr", { role: "row" }, columns.map((c) => h("th", { scope: "col", role: "columnheader", class: cls(c), title: c.title }, c.head)))),
+      h("tbody", null, rows.map((r) => h("tr", { role: "row", class: rowClass?.(r) }, columns.map((c) => h("td", { role: "cell", class: cls(c), data: { head: c.head } }, c.cell(r))))))));
 }
 
 // facts is a list of names and values; what is null is left out.

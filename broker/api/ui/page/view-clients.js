@@ -19,7 +19,7 @@ export function clientColumns(cluster) {
   return [
     { head: "Client", cls: "wide", cell: (c) => clientLink(c.id) },
     { head: "State", cell: clientState },
-    { head: "User", low: true, cell: (c) => (c.user === undefined ? "–" : name(c.user)) },
+    { head: "User", low: true, cls: "id", cell: (c) => (c.user === undefined ? "–" : name(c.user)) },
     { head: "Address", low: true, cls: "tight", cell: (c) => name(c.remote ?? "–") },
     { head: "MQTT", low: true, cell: (c) => version(c.version) },
     { head: "Listener", low: true, cell: (c) => name(c.listener ?? "–") },

@@ -28,14 +28,14 @@ function show(page) {
     { head: "Time", cls: "tight", cell: (r) => h("time", { datetime: r.time, title: moment(r.time) }, clock(r.time, false)) },
     { head: "What", cls: "tight", cell: (r) => tag(r.what) },
     { head: "Rule", cls: "tight", cell: (r) => name(r.rule) },
-    { head: "Reason", cell: (r) => [reason(r.code), " ", h("span", { class: "code" }, hex(r.code))] },
-    { head: "Client", cell: (r) => (r.client ? clientLink(r.client) : "–") },
-    { head: "User", low: true, cell: (r) => (r.user ? name(r.user) : "–") },
-    { head: "Topic", low: true, cell: (r) => (r.topic ? name(r.topic) : "–") },
-    { head: "Address", low: true, cls: "tight", cell: (r) => (r.remote ? name(r.remote) : "–") },
+    { head: "Reason", cls: "id", cell: (r) => [reason(r.code), " ", h("span", { class: "code" }, hex(r.code))] },
+    { head: "Client", cls: "id named", cell: (r) => (r.client ? clientLink(r.client) : null) },
+    { head: "User", cls: "id named", cell: (r) => (r.user ? name(r.user) : null) },
+    { head: "Topic", cls: "id named", cell: (r) => (r.topic ? name(r.topic) : null) },
+    { head: "Address", cls: "tight named", cell: (r) => (r.remote ? name(r.remote) : null) },
     { head: "Listener", low: true, cell: (r) => (r.listener ? name(r.listener) : "–") },
     { head: "Node", low: true, cls: "tight", cell: (r) => name(r.node) },
-  ], rows))];
+  ], rows, { stack: true }))];
 }
 
 export default { title: "Refusals", render };

@@ -77,7 +77,7 @@ function pick(view, topic) {
 function drawDetail(view) {
   const { topic, ctx } = view;
   if (topic === "") {
-    put(view.detail, card("Message", empty("Choose a topic.", "Topics with a mark have a retained message.")));
+    put(view.detail, card("Message", empty("Choose a topic.", view.filter === undefined ? "Topics with a mark have a retained message." : "Those listed have a retained message.")));
     return;
   }
   const message = loader(ctx, () => readMessage(topic, ctx.signal), (m) => (m ? [messageFacts(m), payloadView(bytesOf(m))] : empty("This topic has no retained message.", "Those below it may.")));

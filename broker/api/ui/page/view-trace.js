@@ -81,13 +81,13 @@ function draw(t) {
   put(t.log, h("div", { class: "card flush" }, table("Trace", [
     { head: "Time", cls: "tight", cell: (v) => clock(v.time) },
     { head: "", cls: "tight", cell: (v) => (v.kind === "packet" ? tag(v.in ? "in" : "out", v.in ? "in" : "out") : tag("decision")) },
-    { head: "What", cell: what },
-    { head: "Client", cell: (v) => (v.client ? clientLink(v.client) : "–") },
-    { head: "Topic", cls: "wide", cell: (v) => (v.topic ? name(v.topic) : "") },
-    { head: "Details", cls: "wide", cell: details },
-    { head: "Took", num: true, low: true, cell: (v) => (v.took_sec ? seconds(v.took_sec) : "") },
-    { head: "Node", low: true, cls: "tight", cell: (v) => name(v.node) },
-  ], t.list, { rowClass: (v) => (v.decision === "dropped" || v.decision === "refused" || v.code >= 0x80 ? "row-bad" : undefined) })));
+    { head: "What", cls: "tight", cell: what },
+    { head: "Client", cls: "id", cell: (v) => (v.client ? clientLink(v.client) : null) },
+    { head: "Topic", cls: "wide", cell: (v) => (v.topic ? name(v.topic) : null) },
+    { head: "Details", cls: "wide full", cell: details },
+    { head: "Took", num: true, low: true, cell: (v) => (v.took_sec ? seconds(v.took_sec) : null) },
+    new Set(t.list.map((v) => v.node)).size > 1 ? { head: "Node", cls: "tight", cell: (v) => name(v.node) } : null,
+  ].filter(Boolean), t.list, { stack: true, rowClass: (v) => (v.decision === "dropped" || v.decision === "refused" || v.code >= 0x80 ? "row-bad" : undefined) })));
 }
 
 function what(v) {
