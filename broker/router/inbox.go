@@ -64,16 +64,18 @@ type origin struct {
 	box     *box             // whose inbox it came through; nil is what was published here
 }
 
-// bundleBits are how many bundles an entry of an inbox can have, as a power of two: a
-// place counts bundles, so that of an entry with several each is told from the others.
-const bundleBits = 16
+// itemBits are how many messages an entry of an inbox can have, as a power of two: a place
+// counts messages, so that of an entry with several each is told from the others, however
+// it is taken the next time.
+const itemBits = 20
 
 // feed is the publisher of what comes through a mailbox's inbox. What belongs to QoS 1
 // and 2 belongs to the goroutine that calls Deliver.
 type feed struct {
 	p     Publisher
 	at    message.Position // of the entry at hand
-	index message.Position // of the bundle in it
+	index message.Position // of the bundle's first message in it
+	next  message.Position // of the one behind the bundle
 	from  origin
 
 	mu    sync.Mutex // guards loose: QoS 0 has a goroutine of its own
@@ -118,13 +120,14 @@ func (r *Router) Deliver(box message.MailboxID, at message.Position, b *message.
 		return
 	}
 	if f.at != at {
-		f.at, f.index = at, 0
-	} else {
-		f.index++
+		f.at, f.next = at, 0
 	}
+	f.index = f.next
+	f.next += message.Position(len(b.Items))
 	// It does not wait for the store, as a publisher does: that waits for other inboxes, too,
 	// and theirs may wait for this one. What is under way of an inbox is bounded.
-	f.from = origin{box: f.p.box, at: at<<bundleBits | min(f.index, 1<<bundleBits-1), matched: b.Matched, again: b.Again || at <= f.p.box.replays}
+	f.from = origin{box: f.p.box, matched: b.Matched, again: b.Again || at <= f.p.box.replays}
+	f.stand(len(b.Items) - 1) // a session that has the last one of a run has all
 	f.p.acks = arrival{done, r.log}
 	f.take(&f.p, b)
 }
@@ -138,6 +141,11 @@ func (r *Router) Loose(box message.MailboxID, b *message.Bundle) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.take(&f.loose, b)
+}
+
+// stand makes message i of the bundle at hand the place that sessions are given.
+func (f *feed) stand(i int) {
+	f.from.at = f.at<<itemBits | min(f.index+message.Position(max(i, 0)), 1<<itemBits-1)
 }
 
 func (f *feed) take(p *Publisher, b *message.Bundle) {
@@ -159,6 +167,9 @@ func (f *feed) take(p *Publisher, b *message.Bundle) {
 	case b.Again || f.from.again && b.QoS == 2 || slices.ContainsFunc(b.Items, special):
 		p.current(rt)
 		for i := range b.Items {
+			if b.QoS > 0 {
+				f.stand(i)
+			}
 			p.r.route(b.Message(i).Clone(), rt.targets, rt.groups, p.wait(b.QoS), f.origin(b))
 		}
 	default:
