@@ -82,7 +82,7 @@ func (b *benchmark) lookAt(ctx context.Context, clients int) (rep load.Report, s
 		s.watch, err = watched(ctx, base, e.pids[0])
 	}
 	cancel()
-	_ = <-driven // it was told to end
+	<-driven //nolint:errcheck // it was told to end, and says so
 	return rep, s, errors.Join(err, e.stop())
 }
 

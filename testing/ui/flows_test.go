@@ -131,11 +131,11 @@ func node(p *page, b *bed) {
 	p.click("Drain")
 	click(p, "Drain")
 	p.says("The drain has begun.")
-	p.until("document.querySelector('.node-state').innerText.includes('draining')")
+	p.until("document.querySelector('.node-state')?.innerText.includes('draining')")
 	p.shoot("draining")
 	p.click("End the drain")
 	click(p, "End the drain")
-	p.until("document.querySelector('.node-state').innerText.includes('ready')")
+	p.until("document.querySelector('.node-state')?.innerText.includes('ready')")
 	p.shoot("operate")
 }
 

@@ -32,14 +32,21 @@ type bed struct {
 // serve starts a node.
 func serve(t *testing.T) *bed {
 	t.Helper()
+	return serveAs(t, "knot-1", func(*config.Config) {})
+}
+
+// serveAs starts a node with a name and a change of its configuration.
+func serveAs(t *testing.T, name string, change func(c *config.Config)) *bed {
+	t.Helper()
 	c := config.Default()
-	c.Node.Name = "knot-1"
+	c.Node.Name = name
 	c.Data = t.TempDir()
 	c.Persistence = config.PersistenceNone
 	c.Listeners = c.Listeners[:1]
 	c.Listeners[0].Name, c.Listeners[0].URL = "tcp", "tcp://127.0.0.1:0"
 	c.HTTP.Address = "127.0.0.1:0"
 	c.HTTP.Tokens = []config.Token{{Name: "ops", Scope: config.ScopeWrite, Secret: writer}, {Name: "wall", Scope: config.ScopeRead, Secret: reader}}
+	change(c)
 	n, err := broker.New(c, broker.Options{Version: "1.0", Level: new(slog.LevelVar), Reload: func(context.Context) error { return nil }})
 	if err != nil {
 		t.Fatal(err)

@@ -62,12 +62,19 @@ export class Problem extends Error {
 // call asks the API; path and query are encoded here. It throws a Problem, or an
 // AbortError when the signal says so.
 export async function call(method, path, options = {}) {
+  const { token } = session;
   try {
-    return await request(method, path, { token: session.token, ...options });
+    return await request(method, path, { token, ...options });
   } catch (e) {
-    if (e instanceof Problem && e.status === 401) signOut("The token is not taken any more.");
+    lost(e, token);
     throw e;
   }
+}
+
+// lost asks for a token when the one of an answer is not taken any more, unless there is
+// another one by now.
+function lost(e, token) {
+  if (e instanceof Problem && e.status === 401 && token === session.token) signOut("The token is not taken any more.");
 }
 
 export const get = (path, query, signal) => call("GET", path, { query, signal });
@@ -126,11 +133,12 @@ async function problemOf(res) {
 // events reads server-sent events until they end or the signal says so. EventSource
 // cannot be used: it sends no Authorization.
 export async function events(path, query, signal, onEvent, onOpen) {
+  const { token } = session;
   let res;
   try {
-    res = await send("GET", path, { token: session.token, query, signal, accept: "text/event-stream" });
+    res = await send("GET", path, { token, query, signal, accept: "text/event-stream" });
   } catch (e) {
-    if (e instanceof Problem && e.status === 401) signOut("The token is not taken any more.");
+    lost(e, token);
     throw e;
   }
   onOpen?.();

@@ -128,7 +128,7 @@ export function dropReasons(node) {
 }
 
 // totals are the counters of one node, or the sum of all for "". Latencies are the worst
-// of the nodes: a sum of them says nothing.
+// of the nodes: a sum of them says nothing. Every node has all retained messages.
 export function totals(node) {
   const list = [...state.stats.values()].filter((v) => !node || v.node === node);
   if (list.length === 0) return null;
@@ -138,6 +138,7 @@ export function totals(node) {
 function addStats(a, b) {
   for (const [key, v] of Object.entries(b)) {
     if (/_delay$/.test(key)) worst(a[key], v);
+    else if (key === "retained") a[key] = Math.max(a[key], v);
     else if (typeof v === "number") a[key] += v;
     else if (v !== null && typeof v === "object") addCounters(a[key], v);
     else if (key === "started" && v < a.started) a.started = v;

@@ -146,9 +146,9 @@ function buildFrame() {
 function drawState({ nodes, error }) {
   if (!frame) return;
   const self = nodes.find((n) => n.self);
-  const [mark, words] = error ? ["bad", error.message] : !self ? ["off", "…"] : self.draining ? ["warn", "draining"]
-    : self.ready ? ["good", "ready"] : ["bad", `not ready: ${self.reason ?? ""}`];
   const sick = nodes.filter((n) => !n.self && (n.error || !n.ready)).length;
+  const [mark, words] = error ? ["bad", error.message] : !self ? ["off", "…"] : self.draining ? ["warn", "draining"]
+    : self.ready ? [sick > 0 ? "warn" : "good", "ready"] : ["bad", `not ready: ${self.reason ?? ""}`];
   const more = nodes.length > 1 ? ` · ${nodes.length} nodes${sick ? `, ${sick} not ready` : ""}` : "";
   const text = `${session.node}${mark}${words}${more}`;
   if (frame.state.dataset.text === text) return;

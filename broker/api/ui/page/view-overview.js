@@ -37,14 +37,14 @@ function render(ctx) {
     connections: make("Connections", count, { axis: short }),
     drops: make("Drops by reason", perSecond, { axis: short, stacked: true, empty: "Nothing was dropped", ready: () => series(node, (v) => v.rate?.in).some((p) => p.v !== null) }),
   };
-  const place = { problem: h("div"), tiles: h("div", { class: "tiles" }), nodes: h("div"), sums: h("div", { class: "grid three" }), pick: h("div") };
+  const place = { problem: h("div"), tiles: h("div", { class: "tiles" }), nodes: h("div", { class: "stack" }), sums: h("div", { class: "grid three" }), pick: h("div") };
   let last = null;
   const draw = (state) => {
     last = state;
     put(place.problem, state.error ? failure(state.error) : null);
     drawCharts(charts);
     const sum = totals(node);
-    put(place.tiles, sum ? tiles(sum) : null);
+    put(place.tiles, sum ? tiles(sum, node || state.nodes.length < 2 ? `at most ${count(sum.max_connections)}` : `on ${state.nodes.length} nodes`) : null);
     put(place.nodes, nodeTable(state.nodes));
     put(place.sums, sum ? [latencies(sum), dropTable(sum), endings(sum)] : null);
     drawPick(place.pick, state.nodes, () => draw(last));
@@ -94,10 +94,10 @@ function drawCharts(charts) {
   charts.drops.update(lines, now);
 }
 
-function tiles(v) {
+function tiles(v, aboutConnections) {
   const tile = (label, value, more) => h("div", { class: "tile" }, h("span", { class: "tile-label" }, label), h("span", { class: "tile-value" }, value), h("span", { class: "tile-more" }, more));
   return [
-    tile("Connections", count(v.connections), `at most ${count(v.max_connections)}`),
+    tile("Connections", count(v.connections), aboutConnections),
     tile("Sessions", count(v.sessions), `${count(v.persistent)} kept`),
     tile("Subscriptions", count(v.subscribed), `${count(v.shared)} shared`),
     tile("Retained", count(v.retained), "messages"),
