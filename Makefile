@@ -8,13 +8,14 @@ GO       ?= go
 FUZZTIME ?= 20s
 SOAK     ?= 1h
 CRASH    ?= 200
+CHAOS    ?= 15m
 MODEL    ?= 15m
 TIMEOUT  ?= 10m
 UI_OUT   ?= /tmp/skein-ui
 CROSS    ?= linux/arm64 linux/arm darwin/arm64 windows/amd64
 LINT     := $(GO) tool -modfile=testing/tools/go.mod golangci-lint
 
-.PHONY: help test deps vet lint unit cross bench fuzz soak crash model cluster ui
+.PHONY: help test deps vet lint unit cross bench fuzz soak crash model cluster cluster-chaos ui
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +72,10 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 soak: ## a node under load for SOAK (1h), memory must stay flat
 	SOAK=$(SOAK) $(GO) test -count=1 -run '^TestSoak$$' -timeout 0 -v ./testing/soak
+
+# Faults of every kind for CHAOS, then what was acknowledged is compared with what arrived.
+cluster-chaos: ## three instances under load and failures of all kinds for 15 minutes; SEED=n
+	CHAOS=$(CHAOS) SEED=$(SEED) $(GO) test -count=1 -run '^TestChaos$$' -timeout 30m -v ./testing/cluster
 
 # What a node acknowledged must survive its end at any moment. SEED repeats a run's choices.
 crash: ## kill a node under load CRASH (200) times, at most 10 minutes; SEED=n

@@ -45,17 +45,20 @@ data: %s
 listeners:
   - {name: direct, url: %q}
   - {name: proxied, url: "tcp://%s", proxy: {enabled: true, trusted: [127.0.0.1]}}
-http: {address: %q}
+http: {address: %q, tokens: [{name: test, scope: write, secret: %q}]}
 sys_interval: 0
 bridge:
   redis: {url: %q, lease: %v, read_timeout: %v, dial_timeout: 500ms, min_replicas: %d}
 %s
-`, n.name, filepath.Join(n.dir, "data"), n.TCP, n.proxied, n.http, n.cables.url, o.lease, o.lease*2/3, o.minReplicas, o.settings)
+`, n.name, filepath.Join(n.dir, "data"), n.TCP, n.proxied, n.http, token, n.cables.url, o.lease, o.lease*2/3, o.minReplicas, o.settings)
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
+
+// token is what the API of an instance asks for.
+const token = "testing-testing-testing-testing-1"
 
 // begin starts a life and does not wait for it to be up.
 func (n *node) begin(t testing.TB) {

@@ -121,7 +121,7 @@ func inFlightMoves(t *testing.T, c *cluster) {
 			got = append(got, k.Expect(PUBLISH))
 		}
 		slices.SortFunc(got, func(a, b Packet) int { return a.ID - b.ID }) // QoS 1 and 2 may overtake each other
-		k.Send(Ack(PUBREC, got[0].ID, 0)) // released
+		k.Send(Ack(PUBREC, got[0].ID, 0))                                  // released
 		k.Expect(PUBREL)
 		for round := range 4 {
 			k.Drop()
@@ -310,7 +310,9 @@ func sessionExpiry(t *testing.T, c *cluster) {
 	}
 	k.Leave()
 	long := keep(V5, id)
-	Poll(t, 0, func() bool { return len(c.redis.keys(t, "*{s"+base64.RawURLEncoding.EncodeToString([]byte(id))+"}*")) == 0 })
+	Poll(t, 0, func() bool {
+		return len(c.redis.keys(t, "*{s"+base64.RawURLEncoding.EncodeToString([]byte(id))+"}*")) == 0
+	})
 	if k, ack = c.nodes[2].TryConnect(t, long); ack.Present {
 		t.Error("the session is still there")
 	}

@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +30,10 @@ func Program(t testing.TB, name string) string {
 	return ""
 }
 
+// OutputEnv is the environment variable with a directory in which the output of every
+// child process is kept, in a file each, while it is written.
+const OutputEnv = "TEST_OUTPUT"
+
 // Proc is a child process. It is killed, by its own id, when its test ends.
 type Proc struct {
 	Cmd *exec.Cmd
@@ -36,8 +42,9 @@ type Proc struct {
 	done chan struct{}
 	err  error // of Wait; set before done is closed
 
-	mu  sync.Mutex
-	out bytes.Buffer // standard output and error, mixed
+	mu   sync.Mutex
+	out  bytes.Buffer   // standard output and error, mixed
+	also io.WriteCloser // where it goes too
 }
 
 // Start starts an installed program.
@@ -49,13 +56,15 @@ func Start(t testing.TB, name string, args ...string) *Proc {
 // StartCmd starts a command whose output goes to the Proc.
 func StartCmd(t testing.TB, cmd *exec.Cmd) *Proc {
 	t.Helper()
-	p := &Proc{Cmd: cmd, t: t, done: make(chan struct{})}
+	p := &Proc{Cmd: cmd, t: t, done: make(chan struct{}), also: keepOutput(t, cmd)}
 	cmd.Stdout, cmd.Stderr = p, p
 	if err := cmd.Start(); err != nil {
+		_ = p.also.Close() // nothing was written
 		t.Fatalf("start %s: %v", cmd.Path, err)
 	}
 	go func() { // ends with the process
 		p.err = cmd.Wait()
+		_ = p.also.Close() // for who looks at it
 		close(p.done)
 	}()
 	t.Cleanup(p.Kill)
@@ -66,8 +75,29 @@ func StartCmd(t testing.TB, cmd *exec.Cmd) *Proc {
 func (p *Proc) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	_, _ = p.also.Write(b) // as above
 	return p.out.Write(b)
 }
+
+// keepOutput is the file that OutputEnv asks for.
+func keepOutput(t testing.TB, cmd *exec.Cmd) io.WriteCloser {
+	t.Helper()
+	dir := os.Getenv(OutputEnv)
+	if dir == "" {
+		return discard{}
+	}
+	f, err := os.CreateTemp(dir, filepath.Base(cmd.Path)+"-*.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = fmt.Fprintln(f, cmd.Args) // as above
+	return f
+}
+
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) Close() error                { return nil }
 
 // Output is what the process has written so far.
 func (p *Proc) Output() string {

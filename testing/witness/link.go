@@ -41,6 +41,10 @@ func (o *Load) dial(ctx context.Context, c harness.Connect) (*link, packet, erro
 	if err != nil {
 		return nil, packet{}, err
 	}
+	return o.dialTo(ctx, url, c)
+}
+
+func (o *Load) dialTo(ctx context.Context, url string, c harness.Connect) (*link, packet, error) {
 	conn, err := harness.DialConn(url)
 	if err != nil {
 		return nil, packet{}, err
@@ -108,7 +112,7 @@ func (l *link) read(until time.Time) (packet, error) {
 // nothing wrong.
 var leaving = map[byte]bool{
 	0x80: true, // what was asked could not be kept
-	0x88: true, // unavailable
+	0x89: true, // busy, or without its store
 	0x8B: true, // shutting down
 	0x8E: true, // taken over: the own old connection still seemed to be there
 	0x9C: true, // use another server

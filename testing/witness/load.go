@@ -195,6 +195,19 @@ func (l *Load) looks(ctx context.Context, rng *rand.Rand) {
 	}
 }
 
+// Look records what is retained according to the broker at a URL.
+func (l *Load) Look(ctx context.Context, url string) {
+	k, _, err := l.dialTo(ctx, url, harness.Connect{Version: harness.V5, ID: harness.Name()})
+	if err != nil {
+		l.T.Errorf("look at %s: %v", url, err)
+		return
+	}
+	defer k.close()
+	if err := l.look(k); err != nil {
+		l.T.Errorf("look at %s: %v", url, err)
+	}
+}
+
 // look records the first value of each topic that must have one.
 func (l *Load) look(k *link) error {
 	topics := l.Rec.retainedTopics()
@@ -222,12 +235,20 @@ func (l *Load) look(k *link) error {
 	return nil
 }
 
+// unrest is how long what is waiting may take to arrive.
+const unrest = time.Minute
+
 // Drain waits until nothing is missing, or nothing has come for long. It counts steps:
-// the time that Check takes is not one in which nothing came.
+// the time that Check takes is not one in which nothing came. A load that does not come
+// to rest, as things are sent again and again, fails the test.
 func (l *Load) Drain(ctx context.Context, quiet time.Duration) {
 	const step = 250 * time.Millisecond
-	last := -1
-	for still := time.Duration(0); still < quiet; still += step {
+	last, most := -1, quiet+unrest
+	for still, all := time.Duration(0), time.Duration(0); still < quiet; still, all = still+step, all+step {
+		if all >= most {
+			l.T.Errorf("messages still arrive %v after the last was made", most)
+			return
+		}
 		Pause(ctx, step)
 		if now := l.Rec.Arrivals(); now != last {
 			last, still = now, 0
