@@ -151,6 +151,10 @@ func (b *Bridge) Close() error {
 	return nil
 }
 
+// Stopping says that the instance is about to stop: connects that wait for Redis give up.
+// Close follows.
+func (b *Bridge) Stopping() { b.claims.stopNow() }
+
 // Failed is told when the instance cannot go on: ErrRejoin or ErrReplaced.
 func (b *Bridge) Failed() <-chan error { return b.failed }
 

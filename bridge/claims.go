@@ -54,12 +54,17 @@ type claims struct {
 	merger  Merger
 	moved   settling
 
+	stopping context.Context // ends when the instance stops: nobody waits for Redis any more
+	stopNow  context.CancelFunc
+
 	mu      sync.Mutex
 	waiting map[string]chan struct{} // by token; told when the owner has answered
 }
 
 func newClaims(l *link, r *records, h *leases, t *routes, m *mail) *claims {
-	return &claims{link: l, records: r, leases: h, routes: t, mail: m, waiting: make(map[string]chan struct{})}
+	c := &claims{link: l, records: r, leases: h, routes: t, mail: m, waiting: make(map[string]chan struct{})}
+	c.stopping, c.stopNow = context.WithCancel(l.ctx)
+	return c
 }
 
 // found is what the first step of a claim finds.
@@ -385,7 +390,10 @@ func (w *claim) fetch(ctx context.Context, f *found, owner place) (cl store.Clai
 	}
 	moved, since, err := w.move(ctx, f, owner, token, told)
 	if err != nil && !moved {
-		moved = w.giveUp(token)
+		var sure bool
+		if moved, sure = w.giveUp(token); !sure {
+			return cl, false, store.ErrClosed
+		}
 	}
 	if !moved && errors.Is(err, errHeldHere) {
 		return cl, false, nil // look again: it goes on in place
@@ -426,7 +434,11 @@ func (w *claim) move(ctx context.Context, f *found, owner place, token string, t
 	if err != nil {
 		return false, 0, err
 	}
-	return w.giveUp(token), since, errSuperseded
+	moved, sure := w.giveUp(token)
+	if !sure {
+		return false, 0, store.ErrClosed
+	}
+	return moved, since, errSuperseded
 }
 
 func sameBox(a, b string) bool {
@@ -463,16 +475,16 @@ func (w *claim) read(ctx context.Context, token string) (*store.Head, bool, erro
 }
 
 // giveUp ends a claim and reports whether the session has come. It goes on until that is
-// known.
-func (w *claim) giveUp(token string) bool {
-	v, err := w.step(w.ctx, stepClaimEnd, []string{w.key}, token, w.tag)
-	return err == nil && v == int64(2)
+// known, or the instance stops: then whoever adopts its mailbox finds out.
+func (w *claim) giveUp(token string) (moved, sure bool) {
+	v, err := w.step(w.stopping, stepClaimEnd, []string{w.key}, token, w.tag)
+	return err == nil && v == int64(2), err == nil
 }
 
 // arrived makes a session that has come this process's.
 func (w *claim) arrived(since message.Position) (store.Claim, error) {
 	var s []any
-	err := w.retry(w.ctx, "read a session that has moved", func(ctx context.Context) (err error) {
+	err := w.retry(w.stopping, "read a session that has moved", func(ctx context.Context) (err error) {
 		s, err = w.fields(ctx, w.key, fieldSince, fieldOverlap, fieldFigures)
 		return err
 	})

@@ -65,6 +65,9 @@ func (n *Node) startLocked(ctx context.Context) error {
 		n.router.StartSys(n.version, n.cfg.SysInterval.Std(), saySys(n.access.counters))
 	}
 	n.onStop(func(ctx context.Context) error { n.server.Stop(ctx.Done()); return nil })
+	if n.cluster != nil {
+		n.onStop(func(context.Context) error { n.cluster.bridge.Stopping(); return nil })
+	}
 	n.onStop(n.drain.stop)
 	n.web.open(n.onStop)
 	var serving sync.WaitGroup

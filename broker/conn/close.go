@@ -43,7 +43,7 @@ func (c *Conn) sendDisconnect(e *ending) {
 	if c.set.ReasonStrings && c.problemInfo {
 		reason = e.why
 	}
-	c.out.Last(wire.AppendDisconnect(nil, e.code, reason, c.set.reference(e.code), c.maxPacketOut))
+	c.out.Last(wire.AppendDisconnect(nil, disconnectCode(e.code), reason, c.set.reference(e.code), c.maxPacketOut))
 	c.s.batchSent(wire.TypeDisconnect)
 }
 
@@ -95,4 +95,12 @@ func (c *Conn) lastWords() {
 		}
 		return false
 	})
+}
+
+// disconnectCode is a reason code as DISCONNECT may have it: 0x88 is one of CONNACK alone.
+func disconnectCode(code byte) byte {
+	if code == codeUnavailable {
+		return wire.CodeServerBusy
+	}
+	return code
 }

@@ -37,13 +37,15 @@ func (r *Router) claim(ctx context.Context, q *ConnectRequest) (store.Claim, err
 	switch {
 	case err != nil && clean && ctx.Err() == nil && r.cluster.Away():
 		if q.unclaimed = true; coming != nil {
-			r.unexpect(coming)
+			r.unexpect(coming, true)
 		}
 		return store.Claim{}, nil
 	case errors.Is(err, store.ErrOtherUser):
 		err = &ConnectError{codeIDInvalid, err.Error()}
-	case err != nil:
+	case err != nil && !errors.Is(err, store.ErrClosed):
 		err = &ConnectError{codeUnavailable, err.Error()}
+	case err != nil:
+		err = errors.Join(&ConnectError{codeUnavailable, "the instance stops"}, err)
 	case cl.Moved:
 		err = r.arrive(ctx, coming, &cl)
 	case cl.Found:
@@ -54,7 +56,7 @@ func (r *Router) claim(ctx context.Context, q *ConnectRequest) (store.Claim, err
 		}
 	}
 	if err != nil && coming != nil {
-		r.unexpect(coming)
+		r.unexpect(coming, !errors.Is(err, store.ErrClosed))
 	}
 	return cl, err
 }
@@ -126,15 +128,19 @@ func (r *Router) expect(h *store.Head) *Client {
 }
 
 // unexpect forgets a session that does not come. What was kept for it reaches it where
-// it is.
-func (r *Router) unexpect(c *Client) {
+// it is; if it is not sure where that is, the publishers are not told that it does.
+func (r *Router) unexpect(c *Client, sure bool) {
 	c.mu.Lock()
 	t := c.page.transit
 	c.page.transit = nil
 	c.mu.Unlock()
 	r.forget(c)
-	if t != nil {
+	switch {
+	case t == nil:
+	case sure:
 		t.drop()
+	default:
+		t.fail()
 	}
 }
 
@@ -382,7 +388,7 @@ func (r *Router) Move(ctx context.Context, id message.ClientID, token string, si
 		c.remain()
 		return false, err
 	}
-	r.unexpect(c)
+	r.unexpect(c, true)
 	return true, nil
 }
 

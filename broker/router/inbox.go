@@ -237,11 +237,14 @@ func (p *Publisher) toGroup(b *message.Bundle) {
 	for i := range b.Items {
 		m := b.Message(i).Clone()
 		g := p.box.groups.get(key)
+		if m.QoS == 2 && p.feed.from.again && g != nil && g.knows(m.ID) {
+			continue
+		}
 		if g != nil && (g.online() > 0 || m.QoS == 0) {
 			g.publish(m, p.wait(m.QoS))
 			continue
 		}
-		if m.QoS == 0 || !p.r.handOn(b.Group, m, append(slices.Clone(b.Tried), p.box.id), g == nil, p.wait(m.QoS)) {
+		if m.QoS == 0 || !p.r.handOn(b.Group, m, append(slices.Clone(b.Tried), p.box.id), g == nil, p.feed.from.again, p.wait(m.QoS)) {
 			if g == nil { // it ended
 				p.r.stats.Drop(stats.DropSessionEnded, 1)
 				continue
@@ -257,9 +260,19 @@ func (g *groups) get(key groupKey) *Group {
 	return g.byKey[key]
 }
 
+// knows reports whether a message that may come again waits in the group, or was given to
+// one of its members.
+func (g *Group) knows(id message.ID) bool {
+	g.mu.Lock()
+	members := g.members
+	waits := slices.ContainsFunc(g.queue.list, func(w waiting) bool { return w.m.ID == id })
+	g.mu.Unlock()
+	return waits || slices.ContainsFunc(members, func(mb *member) bool { return mb.c.knows(id) })
+}
+
 // handOn gives a message to a mailbox of the group that was not tried: one that has a
 // member online, or any that has a member. It reports false if there is none.
-func (r *Router) handOn(key string, m *message.Message, tried []message.MailboxID, any bool, wait func() *Pending) bool {
+func (r *Router) handOn(key string, m *message.Message, tried []message.MailboxID, any, again bool, wait func() *Pending) bool {
 	_, filter, _ := strings.Cut(key, "/")
 	best, most := message.MailboxID(""), -1
 	r.peers.mu.RLock()
@@ -273,7 +286,7 @@ func (r *Router) handOn(key string, m *message.Message, tried []message.MailboxI
 		return false
 	}
 	b := bundleOf(m)
-	b.Group, b.Tried = key, tried
+	b.Group, b.Tried, b.Again = key, tried, again
 	r.send(best, b, wait)
 	return true
 }
@@ -306,7 +319,7 @@ func (r *Router) handOnGroup(key string) {
 			}
 			pend := &Pending{owner: handed{g, w}}
 			pend.left.Store(1)
-			if !r.handOn(key, w.m, []message.MailboxID{b.id}, false, func() *Pending { return pend }) {
+			if !r.handOn(key, w.m, []message.MailboxID{b.id}, false, true, func() *Pending { return pend }) {
 				g.mu.Lock()
 				g.takeBackLocked([]waiting{w})
 				g.mu.Unlock()
@@ -335,7 +348,7 @@ func (r *Router) relay(g *Group, w waiting) bool {
 	}
 	pend := &Pending{owner: handed{g, w}}
 	pend.left.Store(1)
-	ok := r.handOn(g.key.record(), w.m, []message.MailboxID{g.box.id}, true, func() *Pending { return pend })
+	ok := r.handOn(g.key.record(), w.m, []message.MailboxID{g.box.id}, true, true, func() *Pending { return pend })
 	if ok {
 		pend.done()
 	}

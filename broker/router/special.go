@@ -121,6 +121,10 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 		q.sure(t.c.push(e, wait, from))
 	}
 	for _, g := range groups {
+		if from.again && m.QoS == 2 && g.knows(m.ID) {
+			q.sure(true)
+			continue
+		}
 		q.sure(g.publish(m, wait))
 		r.traceMessage(m, DecidedQueued, "", g.key.record())
 	}

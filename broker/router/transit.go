@@ -111,6 +111,16 @@ func (t *transit) drop() {
 	t.kept = nil
 }
 
+// fail ends the publishers of what was kept.
+func (t *transit) fail() {
+	for i := range t.kept {
+		if p := t.kept[i].pend; p != nil {
+			p.fail()
+		}
+	}
+	t.kept = nil
+}
+
 func dropKept(list []kept) {
 	for i := range list {
 		if p := list[i].pend; p != nil {
