@@ -85,7 +85,7 @@ export function clientPath(id, rest = "") {
   return `/api/v1/clients/${encodeURIComponent(id)}${rest}`;
 }
 
-function url(path, query) {
+function urlOf(path, query) {
   const q = new URLSearchParams();
   for (const [k, v] of Object.entries(query ?? {})) {
     if (v !== undefined && v !== null && v !== "") q.append(k, v);
@@ -99,7 +99,7 @@ async function send(method, path, { token, query, body, signal, accept }) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let res;
   try {
-    res = await fetch(url(path, query), {
+    res = await fetch(urlOf(path, query), {
       method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), credentials: "omit", cache: "no-store", redirect: "error",
     });
   } catch (e) {
