@@ -130,8 +130,9 @@ func TestTheTreesTags(t *testing.T) {
 		if strings.HasSuffix(path, ".") || path != strings.ToLower(path) || strings.Contains(path, "__") {
 			t.Errorf("%q is not a key that a variable can name", path)
 		}
-		if foreign.MatchString(envPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "__"))) {
-			t.Errorf("%s is hidden by Kubernetes' variables", path)
+		section := path == "http" // its keys have variables, SKEIN_HTTP is the address for skein ctl
+		if !section && foreign.MatchString(envPrefix+strings.ToUpper(strings.ReplaceAll(path, ".", "__"))) {
+			t.Errorf("%s is hidden by other variables", path)
 		}
 	})
 }
