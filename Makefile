@@ -15,7 +15,7 @@ UI_OUT   ?= /tmp/skein-ui
 CROSS    ?= linux/arm64 linux/arm darwin/arm64 windows/amd64
 LINT     := $(GO) tool -modfile=testing/tools/go.mod golangci-lint
 
-.PHONY: help test deps vet lint unit cross bench fuzz soak crash model cluster cluster-chaos ui
+.PHONY: help test deps vet lint unit cross bench fuzz soak crash model cluster cluster-test cluster-chaos ui
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,9 @@ soak: ## a node under load for SOAK (1h), memory must stay flat
 	SOAK=$(SOAK) $(GO) test -count=1 -run '^TestSoak$$' -timeout 0 -v ./testing/soak
 
 # Faults of every kind for CHAOS, then what was acknowledged is compared with what arrived.
+cluster-test: ## three real instances, Redis and HAProxy, each failure of the design; alone on the machine
+	CLUSTER=1 $(GO) test -count=1 -timeout 20m -v ./testing/cluster
+
 cluster-chaos: ## three instances under load and failures of all kinds for 15 minutes; SEED=n
 	CHAOS=$(CHAOS) SEED=$(SEED) $(GO) test -count=1 -run '^TestChaos$$' -timeout 30m -v ./testing/cluster
 

@@ -23,6 +23,7 @@ type received struct {
 type abroad struct {
 	table    *peers
 	matched  message.Position // of the table that the publishes at hand were matched with
+	fresh    bool             // matched is that of the publishes that are settled next
 	received []received       // QoS 2 publishes of a persistent session, until they are routed
 	moved    bool             // targets in other mailboxes have changed
 	forgot   bool             // what the targets were is not known any more
@@ -83,7 +84,7 @@ func (p *Publisher) hold(rt *route) bool {
 		p.current(rt)
 		a.matched = a.table.at
 		if !a.moved && !a.forgot || a.n.Load() == 0 {
-			a.moved, a.forgot = false, false
+			a.moved, a.forgot, a.fresh = false, false, true
 			return true
 		}
 		a.table.mu.RUnlock()
@@ -165,12 +166,19 @@ func (p *Publisher) routed() bool {
 }
 
 // follow makes the publishes of pend known to be routed when all their targets have
-// them, and the connection wait for them when it must.
+// them, and the connection wait for them when it must. What is answered without being
+// routed, as a repetition, is as good as routed now.
 func (p *Publisher) follow(pend *Pending) {
 	a := p.abroad
 	if a == nil {
 		return
 	}
+	if !a.fresh {
+		a.table.mu.RLock()
+		a.matched = a.table.at
+		a.table.mu.RUnlock()
+	}
+	a.fresh = false
 	pend.away = &away{cluster: p.r.cluster, of: a, from: p, matched: a.matched, routed: a.received}
 	a.received = nil
 	a.n.Add(1)

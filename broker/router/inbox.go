@@ -164,7 +164,7 @@ func (f *feed) take(p *Publisher, b *message.Bundle) {
 		p.r.log.Error("topic name from another instance is invalid", "topic", b.Topic)
 	case b.Group != "":
 		p.toGroup(b)
-	case b.Again || f.from.again && b.QoS == 2 || slices.ContainsFunc(b.Items, special):
+	case b.Again || b.QoS == 2 && f.from.again || slices.ContainsFunc(b.Items, special):
 		p.current(rt)
 		for i := range b.Items {
 			if b.QoS > 0 {

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,10 +16,12 @@ import (
 	"github.com/skeinmq/skein/testing/witness"
 )
 
-// chaosEnv and seedEnv say how long TestChaos makes faults, and with what random numbers.
+// chaosEnv and seedEnv say how long TestChaos makes faults, and with what random numbers;
+// faultsEnv that only some are made: their names with commas between them.
 const (
-	chaosEnv = "CHAOS"
-	seedEnv  = "SEED"
+	chaosEnv  = "CHAOS"
+	seedEnv   = "SEED"
+	faultsEnv = "FAULTS"
 )
 
 // Bounds of a run. What is missing when nothing has arrived for quiet is missing.
@@ -32,6 +36,7 @@ const (
 // killed, paused, cut off from Redis, restarted and drained, and Redis is restarted,
 // paused and failed over. Every promise is kept.
 func TestChaos(t *testing.T) {
+	enabled(t)
 	t.Parallel()
 	server.Program(t, "haproxy")
 	asked := os.Getenv(chaosEnv)
@@ -112,6 +117,7 @@ func (x *chaos) run(seed uint64) *witness.History {
 	rng := rand.New(rand.NewPCG(seed, 2000))
 	faults.Go(func() { harm(ctx, x, rng, redisFaults, func(f redisFault) { x.harmRedis(ctx, rng, f) }) })
 	faults.Wait()
+	witness.Pause(ctx, time.Until(x.end)) // if none are asked for
 	if t.Failed() {
 		t.FailNow()
 	}
@@ -153,13 +159,23 @@ const (
 )
 
 var (
-	instanceFaults = []instanceFault{killed, paused, cutOff, stalledOff, unanswered, drained}
-	redisFaults    = []redisFault{restarted, redisPaused, failedOver, replicaGone, pausedToLong}
+	instanceFaults = asked([]instanceFault{killed, paused, cutOff, stalledOff, unanswered, drained})
+	redisFaults    = asked([]redisFault{restarted, redisPaused, failedOver, replicaGone, pausedToLong})
 )
+
+// asked are those that faultsEnv names, or all.
+func asked[F ~string](all []F) []F {
+	list := os.Getenv(faultsEnv)
+	if list == "" {
+		return all
+	}
+	names := strings.Split(list, ",")
+	return slices.DeleteFunc(all, func(f F) bool { return !slices.Contains(names, string(f)) })
+}
 
 // harm makes faults in a random order, each of them once before any comes again.
 func harm[F ~string](ctx context.Context, x *chaos, rng *rand.Rand, kinds []F, do func(F)) {
-	for {
+	for len(kinds) > 0 {
 		for _, k := range rng.Perm(len(kinds)) {
 			witness.Pause(ctx, time.Duration(rng.Int64N(int64(x.calmness))))
 			if ctx.Err() != nil || time.Now().After(x.end) || x.t.Failed() {

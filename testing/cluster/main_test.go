@@ -31,3 +31,14 @@ func (r removing) Run() int {
 	}
 	return code
 }
+
+// clusterEnv has the tests run that need a machine to themselves: three instances, Redis and
+// load at once do not fit beside the other packages' tests.
+const clusterEnv = "CLUSTER"
+
+func enabled(t *testing.T) {
+	t.Helper()
+	if os.Getenv(clusterEnv) == "" && os.Getenv(chaosEnv) == "" {
+		t.Skip("real instances: run by make cluster-test and make cluster-chaos, alone on the machine")
+	}
+}

@@ -81,6 +81,7 @@ func (c *cluster) each(f fault) {
 // TestOutages: while Redis cannot keep anything, nothing is acknowledged that would have
 // to be kept, the instances say what is wrong, and live. All of it goes on by itself.
 func TestOutages(t *testing.T) {
+	enabled(t)
 	t.Parallel()
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
@@ -134,6 +135,7 @@ func (o *outage) run(t *testing.T, c *cluster) {
 
 // TestScriptsFlushed: the steps are given to a Redis that has forgotten them.
 func TestScriptsFlushed(t *testing.T) {
+	enabled(t)
 	t.Parallel()
 	c := start(t, options{nodes: 2})
 	topic, id := Name(), Name()
@@ -151,6 +153,7 @@ func TestScriptsFlushed(t *testing.T) {
 // TestFlushed: an instance whose data is gone ends, and says why. It does not go on with
 // what is there now.
 func TestFlushed(t *testing.T) {
+	enabled(t)
 	t.Parallel()
 	c := start(t, options{nodes: 2})
 	k := c.nodes[0].Connect(t, keep(V5, Name()))
@@ -171,6 +174,7 @@ func TestFlushed(t *testing.T) {
 // TestDamaged: what cannot be read harms who it belongs to, is told by name, and nobody
 // else notices.
 func TestDamaged(t *testing.T) {
+	enabled(t)
 	t.Parallel()
 	c := start(t, options{nodes: 2})
 	ctx, r := context.Background(), c.redis.client(0)
@@ -244,6 +248,7 @@ func TestDamaged(t *testing.T) {
 // TestUpgrade: instances of a newer build join those of an older one, and work with them.
 // When the last older one has gone the format is raised; an older one is kept out then.
 func TestUpgrade(t *testing.T) {
+	enabled(t)
 	t.Parallel()
 	c := start(t, options{})
 	topic, id := Name(), Name()

@@ -11,6 +11,7 @@ import (
 
 // TestTogether has everything that harms no instance: all of it at once, on one cluster.
 func TestTogether(t *testing.T) {
+	enabled(t)
 	t.Parallel()
 	c := start(t, options{settings: "session: {will_grace: 200ms}"})
 	for name, f := range map[string]func(*testing.T, *cluster){
