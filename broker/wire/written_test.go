@@ -81,7 +81,9 @@ func TestWrittenFails(t *testing.T) {
 		o.Append([]byte("aaa"))
 		o.Written(l.note(1))
 		close(s.gone)
-		<-failed
+		if err := <-failed; err == nil {
+			t.Error("a write to who is gone did not fail")
+		}
 		l.want(t, -1)
 		last := NewOutput(gone{}, 1<<20, 0, func(error) {}, func() {})
 		last.Last([]byte("x"))
