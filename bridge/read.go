@@ -1,10 +1,12 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -270,7 +272,27 @@ func (l *loaded) decodeReceived(base string, v any) error {
 			l.Unrouted = append(l.Unrouted, store.Unrouted{ID: message.PacketID(n), Msg: m})
 		}
 	}
+	sortUnrouted(l.Unrouted)
 	return nil
+}
+
+// sortUnrouted puts messages in the order in which they were published. Numbers of one
+// process tell; of several, which have one after the other received from the client, the
+// times of the first.
+func sortUnrouted(list []store.Unrouted) {
+	begun := make(map[uint64]int64)
+	for _, u := range list {
+		if at, ok := begun[u.Msg.ID.Run]; !ok || u.Msg.Created < at {
+			begun[u.Msg.ID.Run] = u.Msg.Created
+		}
+	}
+	slices.SortFunc(list, func(a, b store.Unrouted) int {
+		x, y := a.Msg.ID, b.Msg.ID
+		if x.Run == y.Run {
+			return cmp.Compare(x.Seq, y.Seq)
+		}
+		return cmp.Or(cmp.Compare(begun[x.Run], begun[y.Run]), cmp.Compare(x.Run, y.Run))
+	})
 }
 
 func (l *loaded) decodeCursors(base string, v any) error {

@@ -162,7 +162,7 @@ func (r *Router) arrive(ctx context.Context, c *Client, cl *store.Claim) error {
 	c.restoreTimesLocked(0)
 	c.takeKeptLocked(t)
 	c.mu.Unlock()
-	r.finishRouting(c, img.Unrouted)
+	r.finishStored(c, img.Unrouted)
 	return nil
 }
 
@@ -224,33 +224,6 @@ func (r *Router) identityOf(s *store.Session) *hooks.Client {
 	return r.hooks.NewClient(hooks.Info{ID: string(s.ID), User: s.User, HasUser: s.HasUser, Version: s.Version})
 }
 
-// finishRouting routes QoS 2 messages of a session again of which a crash left unknown
-// whether all their targets have them. Who has one knows its id.
-func (r *Router) finishRouting(c *Client, list []store.Unrouted) {
-	for _, u := range list {
-		pend := &Pending{owner: then{r, func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if !c.ended && c.sess.HasReceived(u.ID) {
-				c.out.Ops = append(c.out.Ops, store.Op{Kind: store.KindReceived, ID: u.ID})
-				c.commitLocked(nil)
-			}
-		}}}
-		pend.left.Store(1)
-		r.inject(u.Msg, true, func() *Pending { return pend })
-		pend.done()
-	}
-}
-
-// finishLater is finishRouting of what failed here, and not under the caller's locks.
-func (r *Router) finishLater(c *Client, list []received) {
-	r.events.apart(func() {
-		for _, rc := range list {
-			r.finishRouting(c, []store.Unrouted{{ID: rc.id, Msg: rc.m}})
-		}
-	})
-}
-
 // Prepare makes a session of this process ready to move: its connection is closed, and
 // everything that it has is committed. From then on it is noted what it is given. An
 // error that is store.ErrNotFound says that it is not, or no longer, here.
@@ -286,21 +259,6 @@ func (r *Router) Prepare(ctx context.Context, box message.MailboxID, id message.
 	c.mu.Lock()
 	c.page.transit = &transit{token: token}
 	c.mu.Unlock()
-	return nil
-}
-
-// sent waits until what the client published is routed, or will never be.
-func (c *Client) sent(ctx context.Context) error {
-	c.mu.Lock()
-	a := c.page.sending
-	c.mu.Unlock()
-	for a != nil && a.n.Load() > 0 {
-		select {
-		case <-a.quiet:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for publishes of the client: %w", context.Cause(ctx))
-		}
-	}
 	return nil
 }
 

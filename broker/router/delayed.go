@@ -27,6 +27,9 @@ type delayedMessage struct {
 	item *due.Item
 	at   int64 // Unix nanoseconds
 	m    *message.Message
+	// again says that it may have been published before: in a cluster, by a process that
+	// died, or under another record.
+	again bool
 }
 
 // delayedKey names a delayed message: mailboxes number theirs by themselves.
@@ -42,7 +45,7 @@ func (d *delayed) adopt(r *Router, b *box, seq uint64, at int64, m *message.Mess
 	if b == r.own {
 		d.given(seq)
 	}
-	d.waitLocked(r, delayedKey{b.id, seq}, at, m)
+	d.waitLocked(r, delayedKey{b.id, seq}, at, m, b.id != "")
 }
 
 // delay accepts a publish to $delayed. It is acknowledged when stored; its expiry
@@ -91,8 +94,18 @@ func (d *delayed) add(r *Router, m *message.Message, at int64, pend *Pending) bo
 	}
 	seq := d.number()
 	r.commitNode(store.Op{Kind: store.KindDelayed, Seq: seq, At: at, Msg: m}, pend)
-	d.waitLocked(r, delayedKey{"", seq}, at, m)
+	d.waitLocked(r, delayedKey{"", seq}, at, m, false)
 	return true
+}
+
+// addAgain is add of a message whose publish was cut off, and may have been added before,
+// here or by another process: who gets both knows its id.
+func (d *delayed) addAgain(r *Router, m *message.Message, at int64, pend *Pending) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := delayedKey{"", d.number()}
+	r.commitNode(store.Op{Kind: store.KindDelayed, Seq: key.seq, At: at, Msg: m}, pend)
+	d.waitLocked(r, key, at, m, true)
 }
 
 // given notes a number that a record of the own mailbox has.
@@ -108,16 +121,17 @@ func (d *delayed) given(seq uint64) {
 // number gives a record of the own mailbox a number. It takes no lock.
 func (d *delayed) number() uint64 { return d.seq.Add(1) }
 
-func (d *delayed) waitLocked(r *Router, seq delayedKey, at int64, m *message.Message) {
+// waitLocked waits for a message's time. It may have been published already, with again.
+func (d *delayed) waitLocked(r *Router, seq delayedKey, at int64, m *message.Message, again bool) {
 	r.stats.Delayed.Inc()
 	item := r.due.Add(time.Unix(0, at), func() { r.events.aside(func() { d.fire(r, seq, m) }) })
-	d.waits[seq] = delayedMessage{item, at, m}
+	d.waits[seq] = delayedMessage{item, at, m, again}
 }
 
 // fire publishes a message whose time has come, and removes its record.
 func (d *delayed) fire(r *Router, seq delayedKey, m *message.Message) {
 	d.mu.Lock()
-	_, waits := d.waits[seq]
+	w, waits := d.waits[seq]
 	delete(d.waits, seq)
 	d.mu.Unlock()
 	if !waits { // it was moved to another mailbox
@@ -136,7 +150,7 @@ func (d *delayed) fire(r *Router, seq delayedKey, m *message.Message) {
 		r.tell(seq.box, m, dropped(why), []store.Op{ends}, nil)
 		return
 	}
-	r.injectThen(m, seq.box != "", func() {
+	r.injectThen(m, w.again, func() {
 		r.commit(&store.Batch{Box: seq.box, Ops: []store.Op{ends}}, &commitDone{r: r})
 	})
 }

@@ -29,6 +29,8 @@ type abroad struct {
 	forgot   bool             // what the targets were is not known any more
 	ordered  bool             // what the publisher sent through another process has been consumed
 
+	before *abroad // of the connection before, if something of it was not settled
+
 	quiet chan struct{} // told when nothing is unsettled; full: whoever waits looks anyway
 	n     atomic.Int32  // groups of publishes that are not acknowledged
 	lost  atomic.Bool   // one failed: nothing that follows may be routed
@@ -43,9 +45,12 @@ func (r *Router) goAbroad() *abroad {
 }
 
 func (a *abroad) settledOne() {
-	if a.n.Add(-1) > 0 {
-		return
+	if a.n.Add(-1) == 0 {
+		a.tell()
 	}
+}
+
+func (a *abroad) tell() {
 	select {
 	case a.quiet <- struct{}{}:
 	default:
@@ -59,6 +64,9 @@ func (p *Publisher) waitSettled() bool {
 	for p.abroad.n.Load() > 0 {
 		select {
 		case <-p.abroad.quiet:
+			if p.abroad.n.Load() == 0 {
+				p.abroad.tell() // somebody else may wait
+			}
 		case <-p.link.gone():
 			return false
 		}
@@ -121,10 +129,15 @@ func (p *Publisher) lose() {
 }
 
 // inOrder waits, before the first QoS 1 or 2 publish of a connection, until what the
-// client may have published through another instance before has been consumed.
+// client may have published through another instance before has been consumed, and what
+// it published here is settled.
 func (p *Publisher) inOrder() bool {
 	ctx, cancel := p.link.context()
 	defer cancel()
+	if p.abroad.before.rest(ctx) != nil {
+		return false
+	}
+	p.abroad.before = nil
 	if err := p.r.cluster.CaughtUp(ctx); err != nil {
 		return false
 	}
@@ -220,7 +233,7 @@ func (u *run) forward() {
 	}
 	for _, s := range rt.spread {
 		for i := range u.n {
-			u.p.r.sendGroup(s, u.message(i), nil, u.p.pending)
+			u.p.r.sendGroup(s, u.message(i), nil, false, u.p.pending)
 		}
 	}
 }
@@ -262,7 +275,7 @@ func (r *Router) forward(peers []message.MailboxID, groups []*spread, m *message
 		}
 	}
 	for _, s := range groups {
-		r.sendGroup(s, m, nil, wait)
+		r.sendGroup(s, m, nil, again, wait)
 	}
 }
 
@@ -285,16 +298,19 @@ type nobody struct{}
 func (nobody) Committed(error) {}
 
 // sendGroup gives a message to a shared group that has members in several mailboxes.
-func (r *Router) sendGroup(s *spread, m *message.Message, tried []message.MailboxID, wait func() *Pending) {
+func (r *Router) sendGroup(s *spread, m *message.Message, tried []message.MailboxID, again bool, wait func() *Pending) {
 	box, ok := s.choose(tried)
 	switch {
 	case !ok:
 		r.stats.Drop(stats.DropNoSubscriber, 1)
 	case box == "":
+		if again && m.QoS == 2 && s.local.knows(m.ID) {
+			return
+		}
 		s.local.publish(m, wait)
 	default:
 		b := bundleOf(m)
-		b.Group, b.Tried = s.key, tried
+		b.Group, b.Tried, b.Again = s.key, tried, again
 		r.send(box, b, wait)
 	}
 }

@@ -247,5 +247,5 @@ func (d *delayed) moveOne(r *Router, key delayedKey) {
 	r.stats.Delayed.Dec()
 	r.commit(&store.Batch{Ops: []store.Op{{Kind: store.KindDelayed, Seq: own.seq, At: w.at, Msg: w.m}}}, &commitDone{r: r})
 	r.commit(&store.Batch{Box: key.box, Ops: []store.Op{{Kind: store.KindDelayed, Delete: true, Seq: key.seq}}}, &commitDone{r: r})
-	d.waitLocked(r, own, w.at, w.m)
+	d.waitLocked(r, own, w.at, w.m, true)
 }

@@ -92,11 +92,16 @@ func (p *Pending) settled() {
 // refuse ends the publisher's connection. QoS 2 publishes that a persistent session has
 // received are not sent again once they are known: they are routed again from here.
 func (p *Pending) refuse() {
-	if a := p.away; a != nil && a.of != nil {
-		a.of.lost.Store(true)
-		if len(a.routed) > 0 {
-			a.from.r.finishLater(a.from.c, a.routed)
-		}
+	a := p.away
+	if a == nil || a.of == nil {
+		p.owner.Refuse(p)
+		return
+	}
+	a.of.lost.Store(true)
+	if list := a.routed; len(list) > 0 { // what comes from the client later waits for them
+		a.from.r.finishLater(a.from.c, list, p.settled)
+		p.owner.Refuse(p)
+		return
 	}
 	p.owner.Refuse(p)
 	p.settled()

@@ -37,6 +37,7 @@ func (r *Router) NewPublisher(l *Link, acks Acker) *Publisher {
 	a := r.goAbroad()
 	if a != nil && l.client.page != nil {
 		l.client.mu.Lock()
+		a.before = l.client.page.sending.unsettled()
 		l.client.page.sending = a
 		l.client.mu.Unlock()
 	}

@@ -111,7 +111,7 @@ func (c *Client) load(ctx context.Context) error {
 	c.unloaded = false
 	c.accountLocked()
 	c.mu.Unlock()
-	c.r.finishRouting(c, img.Unrouted)
+	c.r.finishStored(c, img.Unrouted)
 	return nil
 }
 

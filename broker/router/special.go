@@ -239,32 +239,5 @@ func (r *Router) injectThen(m *message.Message, again bool, record func()) {
 		r.store.End()
 		return
 	}
-	pend := &Pending{owner: then{r, record}}
-	pend.left.Store(1)
-	r.inject(m, again, func() *Pending { return pend })
-	pend.done()
+	(&certain{r: r, list: []*message.Message{m}, again: again, record: record, end: func() {}}).route()
 }
-
-// then goes on when a message of the broker itself has arrived everywhere.
-type then struct {
-	r    *Router
-	next func()
-}
-
-// Ack implements Acker.
-func (t then) Ack([]message.PacketID, byte, byte) {}
-
-// Defer implements Acker.
-func (then) Defer(*Pending) {}
-
-// Complete implements Acker. It is called where no lock of a client may be taken.
-func (t then) Complete(*Pending) {
-	t.r.events.apart(func() {
-		t.r.store.Begin()
-		t.next()
-		t.r.store.End()
-	})
-}
-
-// Refuse implements Acker: a target is gone, or its records are another process's.
-func (t then) Refuse(p *Pending) { t.Complete(p) }

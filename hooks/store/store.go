@@ -140,7 +140,7 @@ type Image struct {
 	Subs     []Subscription
 	Entries  []StoredEntry // by Seq; a store that pages has only those whose delivery has begun
 	Received []message.PacketID
-	Unrouted []Unrouted
+	Unrouted []Unrouted // in the order in which they were published
 	Cursors  []Cursor
 	Queue    Queue
 	At       message.Position // of the last batch that had one; 0 in a mailbox it was moved to

@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +63,7 @@ func TestChaos(t *testing.T) {
 	witness.Enough(t, h)
 	x.enough()
 	if faults := witness.Check(h); len(faults) > 0 {
+		keepHistory(t, h)
 		t.Errorf("seed %d:\n%s", seed, witness.Summary(faults))
 	}
 }
@@ -285,5 +288,22 @@ func (x *chaos) enough() {
 		if x.counts[string(f)] == 0 {
 			x.t.Errorf("not once: %s", f)
 		}
+	}
+}
+
+// keepHistory writes what happened beside the output of the processes, if that is kept.
+func keepHistory(t *testing.T, h *witness.History) {
+	t.Helper()
+	dir := os.Getenv(server.OutputEnv)
+	if dir == "" {
+		return
+	}
+	f, err := os.Create(filepath.Join(dir, "history.txt"))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if err := errors.Join(h.Write(f), f.Close()); err != nil {
+		t.Error(err)
 	}
 }

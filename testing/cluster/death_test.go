@@ -53,9 +53,9 @@ func TestNodeDies(t *testing.T) {
 	p.Send(half.Bytes(V5))
 	p.Expect(PUBREC)
 
-	member := dies.Connect(t, Connect{})
+	member := dies.Connect(t, keep(V5, Name()))
 	member.Subscribe("$share/g/"+topic+"/group", 1)
-	stays := third.Connect(t, Connect{})
+	stays := third.Connect(t, keep(V5, Name()))
 	stays.Subscribe("$share/g/"+topic+"/group", 1)
 	sent := c.until(t, 1, topic+"/group", func() bool { member.Barrier(); return member.Waiting() > 2 })
 

@@ -22,6 +22,7 @@ type Rule string
 const (
 	Lost          Rule = "lost"             // P1: acknowledged, and a subscription that was there before did not get it
 	Doubled       Rule = "doubled"          // P2: exactly once
+	GroupDoubled  Rule = "doubled in group" // the same, for a group: one of its members
 	Reordered     Rule = "reordered"        // P3
 	WrongRetained Rule = "wrong retained"   // P6: older than what was acknowledged before, or none, or not sent yet
 	MissingWill   Rule = "missing will"     // the connection was cut, the client stayed away
@@ -183,8 +184,11 @@ func (c *checker) doubled(t *target) {
 			}
 		}
 		rule := Doubled
-		if m.Kind == KindWill {
+		switch {
+		case m.Kind == KindWill:
 			rule = DoubledWill
+		case t.group:
+			rule = GroupDoubled
 		}
 		c.fault(rule, "%s got at %d: number %d, %v", t.name, at, i, m)
 	}

@@ -109,7 +109,7 @@ func TestCheckFinds(t *testing.T) {
 			s.gotOn(1, "s", n)
 			s.gotOn(2, "s", n)
 		}},
-		"QoS 2 to two members": {Doubled, func(s *story) {
+		"QoS 2 to two members": {GroupDoubled, func(s *story) {
 			s.members(2, "a", "b")
 			n := s.done(2)
 			s.got("a", n)

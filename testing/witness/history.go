@@ -1,7 +1,9 @@
 package witness
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -235,6 +237,19 @@ func (r *Recorder) History() *History {
 func payload(message, size int) string {
 	s := strconv.Itoa(message) + " "
 	return s + strings.Repeat("x", max(0, size-len(s)))
+}
+
+// Write writes all that happened, a line each: messages by number, and arrivals.
+func (h *History) Write(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	for i := range h.Messages {
+		_, _ = fmt.Fprintf(b, "#%d %v\n", i, &h.Messages[i]) // Flush tells
+	}
+	for i := range h.Arrivals {
+		a := &h.Arrivals[i]
+		_, _ = fmt.Fprintf(b, "%d %s#%d got #%d at %v\n", a.At, a.Client, a.Conn, a.Message, a.AtTime) // as above
+	}
+	return b.Flush()
 }
 
 // number is what payload wrote, or negative.
