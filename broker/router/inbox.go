@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -85,14 +84,14 @@ type feed struct {
 func (r *Router) newFeed(b *box) *feed {
 	f := &feed{}
 	f.p = Publisher{r: r, box: b, feed: f, version: message.V5, link: &Link{}}
-	f.loose = Publisher{r: r, box: b, feed: f, version: message.V5, link: &Link{}, acks: arrival{nobody{}, r.log}}
+	f.loose = Publisher{r: r, box: b, feed: f, version: message.V5, link: &Link{}, acks: arrival{nobody{}, r}}
 	return f
 }
 
 // arrival acknowledges a bundle to whoever trims the inbox.
 type arrival struct {
 	done store.Committed
-	log  *slog.Logger
+	r    *Router
 }
 
 // Ack implements Acker.
@@ -105,9 +104,16 @@ func (arrival) Defer(*Pending) {}
 func (a arrival) Complete(*Pending) { a.done.Committed(nil) }
 
 // Refuse implements Acker. A store that waits for better times refuses only what would be
-// refused for ever: waiting for it would keep everything behind it.
+// refused for ever: waiting for it would keep everything behind it. One that is closed
+// leaves the bundle to whoever has the mailbox next.
 func (a arrival) Refuse(*Pending) {
-	a.log.Error("message from another instance could not be stored for a session")
+	select {
+	case <-a.r.pager.quit:
+		a.done.Committed(store.ErrClosed)
+		return
+	default:
+	}
+	a.r.log.Error("message from another instance could not be stored for a session")
 	a.done.Committed(nil)
 }
 
@@ -128,7 +134,7 @@ func (r *Router) Deliver(box message.MailboxID, at message.Position, b *message.
 	// and theirs may wait for this one. What is under way of an inbox is bounded.
 	f.from = origin{box: f.p.box, matched: b.Matched, again: b.Again || at <= f.p.box.replays}
 	f.stand(len(b.Items) - 1) // a session that has the last one of a run has all
-	f.p.acks = arrival{done, r.log}
+	f.p.acks = arrival{done, r}
 	f.take(&f.p, b)
 }
 

@@ -214,7 +214,8 @@ type stream struct {
 func streamOf(m *Message) stream { return stream{m.Publisher, m.Topic, m.QoS} }
 
 // order: first arrivals come in the order of sending; what a publisher cannot have
-// sent again (QoS 2) does so on each connection.
+// sent again (QoS 2) does so on each connection, unless nodes may do that for it, and
+// the subscription has QoS 1.
 func (c *checker) order(t *target) {
 	type onConn struct {
 		stream
@@ -235,7 +236,7 @@ func (c *checker) order(t *target) {
 			first[s] = a.Message
 		}
 		seen[a.Message] = true
-		if m.QoS == 2 {
+		if m.QoS == 2 && (c.h.Settle == 0 || t.qos(m) == 2) {
 			k := onConn{s, a.Conn}
 			if last, ok := within[k]; ok && last > a.Message && first[s] != a.Message {
 				c.reordered(t, a, last)

@@ -132,6 +132,11 @@ func TestCheckFinds(t *testing.T) {
 			s.gotOn(1, "s", a, b)
 			s.gotOn(2, "s", b, a)
 		}},
+		"routed again to a subscription with QoS 1 of one node": {Reordered, func(s *story) {
+			s.subscriber("s", 1)
+			a, b := s.done(2), s.done(2)
+			s.got("s", a, b, a, b)
+		}},
 		"a member gets them turned around": {Reordered, func(s *story) {
 			s.members(1, "a", "b")
 			a, b := s.done(1), s.done(1)
@@ -226,6 +231,12 @@ func TestCheckAllows(t *testing.T) {
 		"not subscribed to": func(s *story) {
 			s.subscriber("s", 1)
 			s.acked(s.message(Message{QoS: 1, Topic: "other/t"}))
+		},
+		"routed again to a subscription with QoS 1": func(s *story) {
+			s.Settles(time.Second)
+			s.subscriber("s", 1)
+			a, b := s.done(2), s.done(2)
+			s.got("s", a, b, a, b)
 		},
 		"QoS 1 twice": func(s *story) {
 			s.subscriber("s", 1)

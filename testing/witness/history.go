@@ -92,7 +92,8 @@ type History struct {
 	Retained      []Retained
 	Connected     []Connected
 	Changes       []Change // in order of At
-	// Settle is how long after a Change nodes may still tell each other of it.
+	// Settle is how long after a Change nodes may still tell each other of it; 0 is that
+	// there is one node, which does not route a message twice.
 	Settle time.Duration
 }
 
