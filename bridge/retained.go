@@ -100,6 +100,11 @@ func (r *records) encodeRetained(p *part, n int, ops []*store.Op) *enc {
 	e := p.enc(partNode | partRetain)
 	e.key = r.keys.shard(n, shardHash)
 	e.args = append(e.args, string(r.own), int64(r.lease))
+	if r.clustered {
+		e.args = append(e.args, "", "")
+	} else {
+		e.args = append(e.args, r.keys.box(r.own, boxMeta), strconv.FormatUint(r.boxes[r.own], 10))
+	}
 	for _, op := range ops {
 		what, value := "s", []byte{}
 		if op.Msg != nil {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -148,6 +149,29 @@ func TestRetainedOlder(t *testing.T) {
 	}
 	h.want(t, "t", "another publisher")
 	h.want(t, "gone", "a clock that is late")
+}
+
+// A process whose mailbox was taken over sets nothing any more, however new it thinks that
+// it is: the publisher may have gone on elsewhere.
+func TestRetainedOfALostMailbox(t *testing.T) {
+	s := startRedis(t)
+	prefix := newPrefix()
+	slow, fast := newRig(t, s.URL(), prefix, "slow"), newRig(t, s.URL(), prefix, "fast")
+	h := fast.follows(t)
+	slow.must(t, batchOf("", retainOp("t", "first", message.ID{Run: 1, Seq: 1})))
+	if _, err := fast.link.step(t.Context(), stepBoxTake, []string{fast.link.keys.box("slow", boxMeta)}, 2); err != nil {
+		t.Fatal(err)
+	}
+	fast.must(t, batchOf("", retainOp("t", "second", message.ID{Run: 2, Seq: 1})))
+	for _, op := range []store.Op{retainOp("t", "late", message.ID{Run: 1, Seq: 2}), forgetOp("t", message.ID{Run: 1, Seq: 3})} {
+		if err := slow.do(batchOf("", op)); !errors.Is(err, store.ErrFenced) {
+			t.Errorf("%v, want that it is refused", err)
+		}
+	}
+	if err := fast.Latest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.want(t, "t", "second")
 }
 
 // A follower that fell behind the log loads the shard again, and hears what is gone.

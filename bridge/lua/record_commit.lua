@@ -5,8 +5,9 @@
 -- KEYS of each part {sID}:s; {mBOX}:meta when it is a mailbox's alone; {tN}:h
 -- ARGV Unix seconds, seconds for which a message id is known, 1 when the step may have been
 --      done, then for each part owner tag, header, [what keys of a mailbox begin with, its epoch], and what the
---      groups have; of retained messages: the sender, its lease in ns, then topic, value
---      and 's' or 'd' of each. Header: number of the batch (8 bytes), how many arguments follow it
+--      groups have; of retained messages: the sender, its lease in ns, the {mBOX}:meta of
+--      the sender and its epoch (empty where they cannot be looked at: a Redis Cluster),
+--      then topic, value and 's' or 'd' of each. Header: number of the batch (8 bytes), how many arguments follow it
 --      (4), flags, then for each group its kind and how many arguments it has (2).
 --      Most parts change a queue and nothing else. Their header has six bytes: how many
 --      entries go, states go, entries, states and ids of messages come, and 1 when a
@@ -120,7 +121,9 @@ local function origin(v)
 end
 
 -- Whether a publisher put something newer there: a process that was stopped for longer
--- than its lease must not bring an old value back.
+-- than its lease must not bring an old value back. Where that can be seen it is refused
+-- before, as its mailbox has another epoch; what it read late from its publisher is new by
+-- the clock.
 local function stale(old, new, lease)
   if not old or not new or old.by ~= new.by then return false end
   if old.run == new.run then return old.seq > new.seq end
@@ -141,9 +144,10 @@ local function retain(key, n, at, to)
   local base, sender, lease = string.sub(key, 1, -2), ARGV[at], tonumber(ARGV[at + 1])
   local last = call('HGET', base .. 'n', sender)
   if last and tonumber(last) >= n then return 0 end
+  if ARGV[at + 2] ~= '' and call('HGET', ARGV[at + 2], 'epoch') ~= ARGV[at + 3] then return 1 end
   local log, gone = base .. 'log', base .. 'd'
   local pos = tonumber(string.match(lastID(log), '^(%d+)'))
-  for i = at + 2, to, 3 do
+  for i = at + 4, to, 3 do
     local topic, value, op = ARGV[i], ARGV[i + 1], ARGV[i + 2]
     local there = call('HGET', key, topic)
     local removed = not there and call('HGET', gone, topic)
