@@ -96,8 +96,11 @@ func keepOutput(t testing.TB, cmd *exec.Cmd) io.WriteCloser {
 
 type discard struct{}
 
+// Write implements io.Writer.
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
-func (discard) Close() error                { return nil }
+
+// Close implements io.Closer.
+func (discard) Close() error { return nil }
 
 // Output is what the process has written so far.
 func (p *Proc) Output() string {
