@@ -525,7 +525,13 @@ func (c *claims) Release(id message.ClientID) {
 }
 
 // Known reports whether the records of a session name a QoS 2 message that it was given.
+// What this process has handed in before is waited for.
 func (c *claims) Known(ctx context.Context, id message.ClientID, m message.ID) (bool, error) {
+	if _, resident := c.records.placed(id); resident {
+		if err := c.records.idle(ctx, id); err != nil && !errors.Is(err, store.ErrFenced) && !errors.Is(err, store.ErrNotFound) {
+			return false, err
+		}
+	}
 	known, err := c.records.known(ctx, id, []message.ID{m})
 	if err != nil {
 		return false, err

@@ -154,7 +154,7 @@ func (r *Router) arrive(ctx context.Context, c *Client, cl *store.Claim) error {
 	if err != nil {
 		return &ConnectError{codeUnavailable, fmt.Sprintf("load session: %v", err)}
 	}
-	c.mu.Lock()
+	c.lockAsked()
 	t := c.page.transit
 	c.page.transit, c.page.at, c.page.since, c.page.overlap = nil, 0, cl.Since, overlapOf(cl.Overlap)
 	c.head.Will, c.head.ExpiresAt = img.Session.Will, img.Session.ExpiresAt

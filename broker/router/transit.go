@@ -3,6 +3,7 @@ package router
 import (
 	"github.com/skeinmq/skein/broker/message"
 	"github.com/skeinmq/skein/broker/session"
+	"github.com/skeinmq/skein/hooks/store"
 )
 
 // transit is a session on its way between mailboxes. At the old one it is noted what
@@ -19,6 +20,7 @@ type transit struct {
 	merge bool
 	noted []noted
 	kept  []kept
+	asked int    // of kept: whether they are known
 	late  []kept // of a merge: through the old mailbox, after the move was ordered
 }
 
@@ -30,9 +32,10 @@ type noted struct {
 
 // kept is a message that waits for where the session is.
 type kept struct {
-	e    session.Entry
-	from origin
-	pend *Pending // nil when nobody waits
+	e     session.Entry
+	from  origin
+	pend  *Pending // nil when nobody waits
+	known bool     // the session was given it where it was before
 }
 
 // origin is where the publishes at hand come from.
@@ -105,6 +108,20 @@ func (c *Client) keepsLocked(e *session.Entry, from origin, wait func() *Pending
 	return true
 }
 
+// takeLocked enqueues one. A QoS 2 message that was kept twice is done when the first is.
+func (c *Client) takeLocked(k *kept, taken map[message.ID]struct{}) {
+	if _, twice := taken[k.e.Msg.ID]; twice && k.e.QoS == 2 {
+		if k.pend != nil {
+			k.pend.left.Add(1)
+			c.r.commit(c.batchLocked([]store.Op{touch}), &commitDone{r: c.r, c: c, pend: k.pend})
+		}
+		return
+	}
+	taken[k.e.Msg.ID] = struct{}{}
+	c.enqueueLocked(k.e)
+	c.commitLocked(k.pend)
+}
+
 // drop lets go of what was kept: others have it.
 func (t *transit) drop() {
 	dropKept(t.kept)
@@ -129,18 +146,43 @@ func dropKept(list []kept) {
 	}
 }
 
+// lockAsked takes the lock when it is known which QoS 2 messages that were kept for a session
+// it was given where it was before: those that were routed again may have come when its
+// records did not say so yet.
+func (c *Client) lockAsked() {
+	for {
+		c.mu.Lock()
+		t := c.page.transit
+		i, n := t.asked, len(t.kept)
+		for i < n && t.kept[i].e.QoS < 2 {
+			i++
+		}
+		t.asked = i
+		if i == n {
+			return
+		}
+		id := t.kept[i].e.Msg.ID
+		c.mu.Unlock()
+		known := c.knows(id)
+		c.mu.Lock()
+		t.kept[i].known = known
+		t.asked = i + 1
+		c.mu.Unlock()
+	}
+}
+
 // takeKeptLocked enqueues what was kept and is the session's: matched at since or later,
-// and not in overlap. c.page.transit must be nil by now.
+// not in overlap, and once. c.page.transit must be nil by now.
 func (c *Client) takeKeptLocked(t *transit) {
+	taken := make(map[message.ID]struct{})
 	for i := range t.kept {
 		k := &t.kept[i]
 		if k.from.at != 0 && k.from.at > c.page.at {
 			c.page.at = k.from.at
 		}
 		_, has := c.page.overlap[k.e.Msg.ID]
-		if k.from.matched >= c.page.since && !has {
-			c.enqueueLocked(k.e)
-			c.commitLocked(k.pend)
+		if k.from.matched >= c.page.since && !has && !k.known {
+			c.takeLocked(k, taken)
 		}
 		if k.pend != nil {
 			k.pend.done()

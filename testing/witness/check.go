@@ -225,7 +225,7 @@ func (c *checker) order(t *target) {
 	first, within := make(map[stream]int), make(map[onConn]int)
 	for _, a := range t.got {
 		m := &c.h.Messages[a.Message]
-		if m.Kind != KindData || m.QoS == 1 && m.Sent < t.match(m).Since {
+		if m.Kind != KindData || (m.QoS == 1 || c.h.Settle > 0) && m.Sent < t.match(m).Since {
 			continue // or it may be sent again, behind a later one that came when it was new
 		}
 		s := streamOf(m)
