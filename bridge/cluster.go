@@ -48,7 +48,7 @@ func (c *cluster) start(ctx context.Context, in interface {
 },
 ) error {
 	c.in = in
-	c.spawn(c.newEar(c.link.keys.signals(), c.leases.term/renewals, c.figures.Deaf.Inc, c.signal).run)
+	c.spawn(c.newEar(c.link.keys.signals(), c.beat, c.figures.Deaf.Inc, c.signal).run)
 	c.spawn(func(ctx context.Context) { c.follow(ctx, in) })
 	if err := c.join(ctx); err != nil {
 		return fmt.Errorf("load the routes: %w", err)

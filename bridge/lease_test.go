@@ -31,8 +31,28 @@ func (n *mailNode) setRow(box message.MailboxID, r row) {
 	}
 }
 
-// die ends the process of a node without any farewell.
-func (n *mailNode) die() { n.close() }
+// die ends the process of a node without any farewell, and with it, in time, its lease.
+func (n *mailNode) die() {
+	n.close()
+	n.expire(n.box)
+}
+
+// expire has the lease of a mailbox run out.
+func (n *mailNode) expire(box message.MailboxID) {
+	n.t.Helper()
+	row := n.rowOf(box)
+	row.deadline = ended + 1
+	n.setRow(box, row)
+}
+
+// renewed waits until the own lease was renewed twice.
+func (n *mailNode) renewed() {
+	n.t.Helper()
+	for range 2 {
+		before := n.rowOf(n.box).deadline
+		server.Poll(n.t, 0, func() bool { return n.rowOf(n.box).deadline > before })
+	}
+}
 
 // A process that is gone loses its mailbox to one other, which reads what is in it.
 func TestOneAdopts(t *testing.T) {
@@ -175,6 +195,36 @@ func lapse(t testing.TB, n *mailNode) {
 	}
 	n.kick()
 	server.Poll(t, 0, func() bool { return generation() > row.generation })
+}
+
+// Who was away himself leaves the leases of others alone for a while: they too have to find
+// that Redis is back.
+func TestCarefulAfterAnOutage(t *testing.T) {
+	r := server.StartRedis(t)
+	a := newNode(t, r.Addr)
+	if err := a.leases.open(within(t), a.box); err != nil { // nobody else renews it
+		t.Fatal(err)
+	}
+	a.leases.mu.Lock()
+	a.contact = a.contact.Add(-rigTerm)
+	before := a.careful
+	a.leases.mu.Unlock()
+	if a.mayEnd() {
+		t.Error("leases of others are ended during an outage")
+	}
+	if err := a.renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if careful, contact := a.careful, a.contact; !careful.After(before) || !careful.After(contact) {
+		t.Errorf("careful until %v, back since %v", careful, contact)
+	}
+	after := a.careful
+	if err := a.renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a.careful != after {
+		t.Error("careful for ever")
+	}
 }
 
 // While the lease is ended nothing is confirmed; who asks waits until it is known which way.

@@ -63,6 +63,7 @@ type leases struct {
 	tenure tenure
 	owner  string // this process
 	term   time.Duration
+	beat   time.Duration // between two renewals
 	kicked chan struct{} // one token; a kick in vain is harmless
 
 	mu       sync.Mutex
@@ -89,7 +90,7 @@ func newLeases(l *link, term time.Duration, t tenure) *leases {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // it never fails
 	return &leases{
-		link: l, tenure: t, term: term, owner: base64.RawURLEncoding.EncodeToString(id[:]),
+		link: l, tenure: t, term: term, beat: term / renewals, owner: base64.RawURLEncoding.EncodeToString(id[:]),
 		kicked: make(chan struct{}, 1), changed: make(chan struct{}),
 		adopted: make(map[message.MailboxID]*lease), taking: make(map[message.MailboxID]bool),
 	}

@@ -18,8 +18,12 @@ import (
 	"github.com/skeinmq/skein/testing/server"
 )
 
-// rigTerm is the lease in these tests.
-const rigTerm = time.Second
+// rigTerm is the lease in these tests. None runs out by itself, however busy the machine is:
+// a test whose subject that is has it happen (see expire).
+const rigTerm = time.Hour
+
+// rigBeat is the time between two renewals.
+const rigBeat = time.Second / renewals
 
 // mailNode is an instance without records: its router is the test.
 type mailNode struct {
@@ -73,6 +77,7 @@ func nodeAt(t testing.TB, url string, o *Options) *mailNode {
 	close(n.admit)
 	o.Client, o.Prefix, o.Lease, o.Log = client, "skein:", rigTerm, slog.New(slog.NewTextHandler(logTo{t}, nil))
 	n.cluster = newCluster(newLink(t.Context(), o), o, tenure{adopt: n.adopt, gone: n.goneTo, lost: n.lostTo})
+	n.beat, n.mail.term = rigBeat, renewals*rigBeat
 	n.mail.control = func(box message.MailboxID, _ message.Position, payload []byte, done store.Committed) {
 		n.mu.Lock()
 		n.control = append(n.control, string(payload))

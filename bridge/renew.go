@@ -18,7 +18,7 @@ const maxTaking = 4
 
 // run renews the leases until the bridge ends.
 func (l *leases) run(ctx context.Context) {
-	tick := time.NewTicker(l.term / renewals)
+	tick := time.NewTicker(l.beat)
 	defer tick.Stop()
 	for n := 0; ; {
 		if err := l.renew(ctx); err == nil {
@@ -159,7 +159,7 @@ func (l *leases) takeOver(ctx context.Context, box message.MailboxID) {
 		delete(l.taking, box)
 	}()
 	// All find it at about the same time; one takes it, and not always the same.
-	if sleep(ctx, rand.N(l.term/(4*renewals)+1), nil) != nil { //nolint:gosec // a delay, no secret
+	if sleep(ctx, rand.N(l.beat/4+1), nil) != nil { //nolint:gosec // a delay, no secret
 		return
 	}
 	h := l.win(ctx, box)
