@@ -15,7 +15,9 @@ type faults struct {
 	connack     []byte // variable header, instead of an accepting one
 	suback      byte   // added to what is granted
 	puback      byte   // reason code
+	connected   func(id string, visit int)
 	forget      bool   // loses sessions that are away
+	shut        string // refuses connects of the session with this name, when it is away
 	hangUpAfter int    // closes the connection of this delivery
 	deaf        bool   // reads nothing after CONNECT
 }
@@ -44,6 +46,8 @@ type testBroker struct {
 	count    int            // deliveries
 	turn     map[string]int // of a shared group
 	pings    int
+	visits   map[string][]string // addresses that a client has connected to
+	asked    []string            // filters
 }
 
 type testSession struct {
@@ -65,6 +69,7 @@ func startBroker(t *testing.T, f faults, upgrade func(net.Conn) (net.Conn, error
 	b := &testBroker{
 		faults: f, listener: l, upgrade: upgrade, stop: make(chan struct{}), conns: map[net.Conn]struct{}{},
 		sessions: map[string]*testSession{}, retained: map[string][]byte{}, turn: map[string]int{},
+		visits: map[string][]string{},
 	}
 	b.wg.Go(func() { b.acceptFrom(l) })
 	t.Cleanup(func() {
@@ -134,6 +139,10 @@ func (b *testBroker) connect(conn net.Conn, body []byte) *testSession {
 	id := string(rest[2 : 2+binary.BigEndian.Uint16(rest)])
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.visits[id] = append(b.visits[id], conn.LocalAddr().String())
+	if b.connected != nil {
+		b.connected(id, len(b.visits[id]))
+	}
 	s := b.sessions[id]
 	present := s != nil && s.kept && kept && !b.forget
 	if !present {
@@ -150,6 +159,9 @@ func (b *testBroker) connect(conn net.Conn, body []byte) *testSession {
 	}
 	if b.connack != nil {
 		ack = b.connack
+	}
+	if present && b.shut != "" && strings.HasSuffix(id, b.shut) {
+		ack[1] = 5
 	}
 	_, _ = conn.Write(frame(typeConnack<<4, ack)) // the reader sees it
 	for _, f := range s.queue {
@@ -198,6 +210,7 @@ func (b *testBroker) subscribe(s *testSession, body []byte, reply func([]byte)) 
 	n := int(binary.BigEndian.Uint16(body[at:]))
 	filter, qos := string(body[at+2:at+2+n]), body[at+2+n]
 	s.filters[filter] = qos
+	b.asked = append(b.asked, filter)
 	reply(frame(typeSuback<<4, append(body[:at:at], qos+b.suback)))
 	for topic, payload := range b.retained {
 		if matches(filter, topic) {

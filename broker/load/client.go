@@ -94,8 +94,12 @@ func (c *client) subscribe(ctx context.Context, filter string, qos byte) error {
 	return nil
 }
 
+// readSuback steps over what answers the pings of a keep alive.
 func (c *client) readSuback(qos byte) error {
 	head, body, err := c.in.read()
+	for err == nil && head>>4 == typePingresp {
+		head, body, err = c.in.read()
+	}
 	if err != nil {
 		return err
 	}

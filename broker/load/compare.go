@@ -99,9 +99,9 @@ func (res *Result) figures() []*float64 {
 	all := make([]*float64, 0, 16)
 	all = append(all, &res.Rate, &res.Seconds)
 	if l := res.Latency; l != nil {
-		all = append(all, &l.P50, &l.P99, &l.P999)
+		all = append(all, &l.P50, &l.P99, &l.P999, &l.Max)
 	} else {
-		all = append(all, nil, nil, nil)
+		all = append(all, nil, nil, nil, nil)
 	}
 	if b := res.Broker; b != nil {
 		all = append(all, &b.CPUMicros, &b.CPUPercent, &b.Written)
@@ -127,6 +127,16 @@ func (res *Result) figures() []*float64 {
 		all = append(all, &o.EnqueueRate, &o.EnqueueCPU)
 	} else {
 		all = append(all, nil, nil)
+	}
+	if r := res.Reconnect; r != nil {
+		all = append(all, &r.ConnectsPerSecond)
+	} else {
+		all = append(all, nil)
+	}
+	if s := res.Subscribe; s != nil {
+		all = append(all, &s.GrantsPerSecond)
+	} else {
+		all = append(all, nil)
 	}
 	return all
 }
@@ -164,6 +174,7 @@ func (res *Result) clone() Result {
 	c := *res
 	c.Latency, c.Broker, c.Driver = copyOf(res.Latency), copyOf(res.Broker), copyOf(res.Driver)
 	c.Idle, c.Retained, c.Offline = copyOf(res.Idle), copyOf(res.Retained), copyOf(res.Offline)
+	c.Reconnect, c.Subscribe = copyOf(res.Reconnect), copyOf(res.Subscribe)
 	return c
 }
 
@@ -195,6 +206,28 @@ func (res *Result) addUp(runs []Result) {
 		res.Interrupted = res.Interrupted || r.Interrupted
 		if res.FirstFailure == "" {
 			res.FirstFailure = r.FirstFailure
+		}
+	}
+	res.addUpSessions(runs)
+}
+
+// addUpSessions has those that are gone in any run be gone.
+func (res *Result) addUpSessions(runs []Result) {
+	if res.Offline != nil {
+		res.Offline.Sessions, res.Offline.Present = 0, 0
+	}
+	if res.Reconnect != nil {
+		res.Reconnect.Sessions, res.Reconnect.Connected, res.Reconnect.Present = 0, 0, 0
+	}
+	for i := range runs {
+		if o := runs[i].Offline; o != nil && res.Offline != nil {
+			res.Offline.Sessions += o.Sessions
+			res.Offline.Present += o.Present
+		}
+		if r := runs[i].Reconnect; r != nil && res.Reconnect != nil {
+			res.Reconnect.Sessions += r.Sessions
+			res.Reconnect.Connected += r.Connected
+			res.Reconnect.Present += r.Present
 		}
 	}
 }
@@ -237,8 +270,8 @@ func ratio(a, b *Result) Ratio {
 		r.CPUMicros = over(a.Broker.CPUMicros, b.Broker.CPUMicros)
 		r.RSS = over(float64(a.Broker.RSS), float64(b.Broker.RSS))
 	}
+	r.ConnectsPerSecond = over(a.connectRate(), b.connectRate())
 	if a.Idle != nil && b.Idle != nil {
-		r.ConnectsPerSecond = over(a.Idle.ConnectsPerSecond, b.Idle.ConnectsPerSecond)
 		r.BytesPerConnection = over(a.Idle.BytesPerConnection, b.Idle.BytesPerConnection)
 	}
 	if a.Offline != nil && b.Offline != nil {

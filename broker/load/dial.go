@@ -39,7 +39,7 @@ type dialer struct {
 
 func newDialer(o *Options) (*dialer, error) {
 	d := &dialer{buffer: readBuffer}
-	if o.Scenario == Idle {
+	if o.Scenario == Idle || o.Scenario == Reconnect {
 		d.buffer = idleBuffer
 	}
 	secure := false

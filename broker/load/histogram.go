@@ -10,13 +10,19 @@ import (
 // microseconds, so a quantile is known to about 6 % of itself.
 type histogram struct {
 	buckets [40 * steps]atomic.Int64
+	max     atomic.Int64 // nanoseconds, exactly
 }
 
 const steps = 16
 
 func (h *histogram) observe(d time.Duration) {
 	h.buckets[min(bucketOf(d), len(h.buckets)-1)].Add(1)
+	for most := h.max.Load(); int64(d) > most && !h.max.CompareAndSwap(most, int64(d)); {
+		most = h.max.Load()
+	}
 }
+
+func (h *histogram) highest() time.Duration { return time.Duration(h.max.Load()) }
 
 func bucketOf(d time.Duration) int {
 	us := uint64(max(d, 0) / time.Microsecond)
@@ -44,7 +50,8 @@ func (h *histogram) count() int64 {
 	return n
 }
 
-// quantile is the upper edge of the bucket that holds quantile q; 0 when it is empty.
+// quantile is the upper edge of the bucket that holds quantile q, or the highest time
+// when that is lower; 0 when it is empty.
 func (h *histogram) quantile(q float64) time.Duration {
 	all, sum := h.count(), int64(0)
 	if all == 0 {
@@ -53,8 +60,8 @@ func (h *histogram) quantile(q float64) time.Duration {
 	for i := range h.buckets {
 		sum += h.buckets[i].Load()
 		if float64(sum) >= q*float64(all) {
-			return edge(i)
+			return min(edge(i), h.highest())
 		}
 	}
-	return edge(len(h.buckets) - 1)
+	return h.highest()
 }

@@ -21,21 +21,28 @@ func (r *run) idle(ctx context.Context, res *Result) error {
 	r.phase.Store("measuring")
 	wait(ctx, r.o.Duration)
 	to := r.moment()
+	connections := r.checkAllAlive(ctx)
+	res.between(from, to)
+	res.Idle = &IdleResult{
+		Connections:       connections,
+		ConnectsPerSecond: perSecond(connections, opened),
+	}
+	if len(r.o.PIDs) > 0 && connections > 0 && canMeasureProcesses {
+		res.Idle.BytesPerConnection = float64(to.broker.rss-before.broker.rss) / float64(connections)
+	}
+	return nil
+}
+
+// checkAllAlive has every connection answer once more, also when the run was
+// interrupted, and tells how many there were. One that does not is counted.
+func (r *run) checkAllAlive(ctx context.Context) int64 {
 	r.phase.Store("pinging")
 	clients := r.connectedClients()
 	_ = each(context.WithoutCancel(ctx), len(clients), func(ctx context.Context, i int) error { // failures are counted
 		r.checkAlive(ctx, clients[i])
 		return nil
 	})
-	res.between(from, to)
-	res.Idle = &IdleResult{
-		Connections:       int64(len(clients)),
-		ConnectsPerSecond: perSecond(int64(len(clients)), opened),
-	}
-	if len(r.o.PIDs) > 0 && len(clients) > 0 && canMeasureProcesses {
-		res.Idle.BytesPerConnection = float64(to.broker.rss-before.broker.rss) / float64(len(clients))
-	}
-	return nil
+	return int64(len(clients))
 }
 
 func (r *run) connectedClients() []*client {

@@ -34,11 +34,16 @@ const (
 	// Sessions: as Offline, but all sessions subscribe to one topic, and Subs messages
 	// are published to it.
 	Sessions Scenario = "sessions"
+	// Reconnect: Clients sessions with a subscription each leave, and all come back at
+	// another address than before, Window of them at a time.
+	Reconnect Scenario = "reconnect"
+	// Subscribe: Clients clients subscribe to new filters, Rate a second over all.
+	Subscribe Scenario = "subscribe"
 )
 
 // Scenarios lists all of them, in the order they are told to users.
 func Scenarios() []Scenario {
-	return []Scenario{Pairs, Fanout, Fanin, Shared, Wild, Idle, Retained, Offline, Sessions}
+	return []Scenario{Pairs, Fanout, Fanin, Shared, Wild, Idle, Retained, Offline, Sessions, Reconnect, Subscribe}
 }
 
 // Version is the protocol level of CONNECT.
@@ -94,8 +99,10 @@ type Options struct {
 	QoS    int // of what is published
 	SubQoS int // of the subscriptions; -1 is the same as QoS
 	Size   int // payload bytes; below [MinVerified] order and duplicates are not seen
-	Window int // undelivered messages allowed a publisher
-	Rate   int // messages a second over all publishers; 0 is as fast as the window allows
+	Window int // undelivered messages allowed a publisher; reconnect: connects under way at a time
+	// Rate is messages a second over all publishers, and 0 as fast as the window allows;
+	// subscribe: subscriptions a second over all clients, and 0 one under way a client.
+	Rate int
 
 	Duration time.Duration // measured time
 	Warmup   time.Duration // before it

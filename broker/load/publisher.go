@@ -215,6 +215,15 @@ func (p *pacer) due(sent int64) int64 {
 	return int64(time.Since(p.begin)/p.gap) - sent
 }
 
+// late is by how much the next message is overdue, after sent of them; 0 when it is not
+// or nothing is ever due.
+func (p *pacer) late(sent int64) time.Duration {
+	if p.gap == 0 {
+		return 0
+	}
+	return max(0, time.Since(p.begin)-p.gap*time.Duration(sent+1))
+}
+
 // wait blocks until the next message is due, and answers false when stop was closed first.
 func (p *pacer) wait(sent int64, stop <-chan struct{}) bool {
 	if p.gap == 0 {

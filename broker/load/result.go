@@ -41,14 +41,20 @@ type Result struct {
 	Idle     *IdleResult     `json:"idle,omitempty"`
 	Retained *RetainedResult `json:"retained,omitempty"`
 	Offline  *OfflineResult  `json:"offline,omitempty"`
+
+	Reconnect *ReconnectResult `json:"reconnect,omitempty"`
+	Subscribe *SubscribeResult `json:"subscribe,omitempty"`
 }
 
-// LatencyResult is the time from before the write of a publisher to the subscriber, in
-// microseconds.
+// LatencyResult is a time in microseconds: from before the write of a publisher to the
+// subscriber; for Reconnect from before the connect of the socket to CONNACK; for
+// Subscribe from before the write to SUBACK, and from when it was due where the SUBACK
+// before it came later than that.
 type LatencyResult struct {
 	P50     float64 `json:"p50_us"`
 	P99     float64 `json:"p99_us"`
 	P999    float64 `json:"p999_us"`
+	Max     float64 `json:"max_us"`
 	Samples int64   `json:"samples"`
 }
 
@@ -84,6 +90,36 @@ type OfflineResult struct {
 	Present     int64   `json:"present"`      // that the broker still had
 	EnqueueRate float64 `json:"enqueue_rate"` // deliveries a second that were queued
 	EnqueueCPU  float64 `json:"enqueue_cpu_us_per_message,omitempty"`
+}
+
+// ReconnectResult is of sessions that come back.
+type ReconnectResult struct {
+	Sessions          int64   `json:"sessions"`
+	Connected         int64   `json:"connected"` // of these, again
+	Present           int64   `json:"present"`   // of those, that the broker still had
+	ConnectsPerSecond float64 `json:"connects_per_second"`
+}
+
+// SubscribeResult is of subscriptions to new filters.
+type SubscribeResult struct {
+	Granted         int64   `json:"granted"` // in the seconds of the rate
+	GrantsPerSecond float64 `json:"grants_per_second"`
+}
+
+// carries is whether the scenario is about messages.
+func (res *Result) carries() bool {
+	return res.Idle == nil && res.Reconnect == nil && res.Subscribe == nil
+}
+
+// connectRate is connects a second; 0 where none were measured.
+func (res *Result) connectRate() float64 {
+	switch {
+	case res.Idle != nil:
+		return res.Idle.ConnectsPerSecond
+	case res.Reconnect != nil:
+		return res.Reconnect.ConnectsPerSecond
+	}
+	return 0
 }
 
 func (r *run) newResult() Result {
@@ -135,7 +171,7 @@ func (r *run) finish(res *Result, interrupted bool) {
 	if n := r.latency.count(); n > 0 {
 		res.Latency = &LatencyResult{
 			P50: micros(r.latency.quantile(.5)), P99: micros(r.latency.quantile(.99)),
-			P999: micros(r.latency.quantile(.999)), Samples: n,
+			P999: micros(r.latency.quantile(.999)), Max: micros(r.latency.highest()), Samples: n,
 		}
 	}
 }
@@ -143,7 +179,7 @@ func (r *run) finish(res *Result, interrupted bool) {
 // streams is whether the scenario delivers while it publishes.
 func (r *run) streams() bool {
 	switch r.o.Scenario {
-	case Idle, Retained, Offline, Sessions:
+	case Idle, Retained, Offline, Sessions, Reconnect, Subscribe:
 		return false
 	}
 	return true
@@ -170,6 +206,9 @@ func (res *Result) Err() error {
 	add(res.FailedConnections, "%d connections failed")
 	if res.Offline != nil && !res.Interrupted && !res.Stalled {
 		add(res.Offline.Sessions-res.Offline.Present, "%d sessions gone")
+	}
+	if res.Reconnect != nil {
+		add(res.Reconnect.Connected-res.Reconnect.Present, "%d sessions gone")
 	}
 	if len(errs) == 0 {
 		return nil

@@ -103,6 +103,10 @@ func (r *run) scenario() func(context.Context, *Result) error {
 		return r.retained
 	case Offline, Sessions:
 		return r.offline
+	case Reconnect:
+		return r.reconnect
+	case Subscribe:
+		return r.newFilters
 	}
 	return r.throughput
 }
@@ -207,7 +211,8 @@ func (r *run) close() {
 // removeSessions ends sessions by a clean connect. It has a time of its own: a run
 // that was interrupted cleans up too.
 func (r *run) removeSessions(ids []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout+r.o.Stall)
+	patience := handshakeTimeout + r.o.Stall + time.Duration(len(ids))*removalTime
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := each(ctx, len(ids), func(ctx context.Context, i int) error {
 		c, err := r.connect(ctx, ids[i], cleanSession, i)
@@ -221,17 +226,26 @@ func (r *run) removeSessions(ids []string) {
 	}
 }
 
+// removalTime is what a session adds to the time in which they must be removed: few
+// brokers take as long.
+const removalTime = 5 * time.Millisecond
+
 // dialers is how many connections are opened at a time.
 const dialers = 64
 
-// each calls f for 0 to n-1 from several goroutines and waits for all of them. The
-// first error ends it and is answered.
+// each is eachOf with as many goroutines as connections are opened at a time.
 func each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+	return eachOf(ctx, n, dialers, f)
+}
+
+// eachOf calls f for 0 to n-1 from several goroutines and waits for all of them. The
+// first error ends it and is answered.
+func eachOf(ctx context.Context, n, workers int, f func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(n, dialers) {
+	for range min(n, workers) {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1

@@ -105,7 +105,7 @@ func allColumns() []column {
 func rateColumns() []column {
 	return []column{{
 		"msg/s",
-		func(r *Result) string { return textIf(r.Idle == nil, thousands(r.Rate)) },
+		func(r *Result) string { return textIf(r.carries(), thousands(r.Rate)) },
 		func(r *Ratio) float64 { return r.Rate },
 	}}
 }
@@ -123,6 +123,7 @@ func latencyColumns() []column {
 		{"p50", of(func(l *LatencyResult) float64 { return l.P50 }), func(r *Ratio) float64 { return r.P50 }},
 		{"p99", of(func(l *LatencyResult) float64 { return l.P99 }), func(r *Ratio) float64 { return r.P99 }},
 		{"p99.9", of(func(l *LatencyResult) float64 { return l.P999 }), nil},
+		{"max", of(func(l *LatencyResult) float64 { return l.Max }), nil},
 	}
 }
 
@@ -136,7 +137,21 @@ func scenarioColumns() []column {
 		}
 	}
 	return []column{
-		{"connects/s", idle(func(i *IdleResult) string { return thousands(i.ConnectsPerSecond) }), func(r *Ratio) float64 { return r.ConnectsPerSecond }},
+		{"connects/s", func(r *Result) string {
+			return textIf(r.Idle != nil || r.Reconnect != nil, thousands(r.connectRate()))
+		}, func(r *Ratio) float64 { return r.ConnectsPerSecond }},
+		{"present", func(r *Result) string {
+			if r.Reconnect == nil {
+				return ""
+			}
+			return fmt.Sprintf("%d of %d", r.Reconnect.Present, r.Reconnect.Sessions)
+		}, nil},
+		{"granted/s", func(r *Result) string {
+			if r.Subscribe == nil {
+				return ""
+			}
+			return thousands(r.Subscribe.GrantsPerSecond)
+		}, nil},
 		{"KB/connection", idle(func(i *IdleResult) string {
 			return textIf(i.BytesPerConnection != 0, fmt.Sprintf("%.2f", i.BytesPerConnection/1024))
 		}), func(r *Ratio) float64 { return r.BytesPerConnection }},
@@ -187,7 +202,7 @@ func faultColumns() []column {
 		return column{title, func(r *Result) string { return textIf(get(r) > 0, fmt.Sprint(get(r))) }, nil}
 	}
 	return []column{
-		{"lost", func(r *Result) string { return textIf(r.Idle == nil, fmt.Sprint(r.Lost)) }, nil},
+		{"lost", func(r *Result) string { return textIf(r.carries(), fmt.Sprint(r.Lost)) }, nil},
 		of("duplicates", func(r *Result) int64 { return r.Duplicates }),
 		of("disorder", func(r *Result) int64 { return r.Disorder }),
 		of("refused", func(r *Result) int64 { return r.Refused }),
@@ -207,7 +222,7 @@ func (res *Result) Name() string {
 // Describe is what was run, as one line.
 func (res *Result) Describe() string {
 	s := fmt.Sprintf("%s, %d clients, MQTT %s", res.Scenario, res.Clients, res.MQTT)
-	if res.Idle != nil {
+	if !res.carries() {
 		return s
 	}
 	s += fmt.Sprintf(", QoS %d, %d bytes", res.QoS, res.Size)

@@ -392,6 +392,7 @@ func TestEveryFigureIsCompared(t *testing.T) {
 	res := Result{
 		Latency: &LatencyResult{}, Broker: &BrokerResult{}, Driver: &DriverResult{},
 		Idle: &IdleResult{}, Retained: &RetainedResult{}, Offline: &OfflineResult{},
+		Reconnect: &ReconnectResult{}, Subscribe: &SubscribeResult{},
 	}
 	floats := 0
 	v := reflect.ValueOf(res)
@@ -483,6 +484,10 @@ func TestTableOfScenarios(t *testing.T) {
 		"publish s":     {Retained: &RetainedResult{PublishSeconds: 1}},
 		"enqueue msg/s": {Offline: &OfflineResult{EnqueueRate: 1}},
 		"disorder":      {Disorder: 1},
+		"2 of 3":        {Reconnect: &ReconnectResult{Sessions: 3, Connected: 3, Present: 2}},
+		"1,234":         {Reconnect: &ReconnectResult{ConnectsPerSecond: 1234}},
+		"granted/s":     {Subscribe: &SubscribeResult{GrantsPerSecond: 100}},
+		"max":           {Latency: &LatencyResult{Max: 5}},
 	} {
 		rep := Report{Runs: []Result{res}}
 		var b strings.Builder

@@ -34,6 +34,10 @@ Scenarios:
   retained  --subs retained messages are published, then read by one subscriber
   offline   N sessions leave, --subs messages go to each, all come back
   sessions  as offline, but all N sessions have the same topic
+  reconnect N sessions with a subscription each leave, and all come back at another
+            address than before, --window (200) of them at a time
+  subscribe N clients subscribe to new filters, --rate (100) a second over all; with
+            --rate 0 each as soon as its last was granted
 
 Exit code: 0, 1 when something was lost or a connection failed, 2 for wrong usage.`
 
@@ -115,8 +119,8 @@ func (f *benchFlags) register(fs *pflag.FlagSet) {
 	fs.IntVarP(&o.QoS, "qos", "q", o.QoS, "QoS of what is published")
 	fs.IntVar(&o.SubQoS, "sq", o.SubQoS, "QoS of the subscriptions; -1 is the same as --qos")
 	fs.IntVar(&o.Size, "size", o.Size, "payload bytes")
-	fs.IntVar(&o.Window, "window", o.Window, "undelivered messages allowed per publisher")
-	fs.IntVar(&o.Rate, "rate", o.Rate, "messages per second over all publishers; 0 is as fast as the window allows")
+	fs.IntVar(&o.Window, "window", o.Window, "undelivered messages allowed per publisher; reconnect: connects under way")
+	fs.IntVar(&o.Rate, "rate", o.Rate, "messages per second over all publishers, 0 is as fast as the window allows; subscribe: filters per second")
 	fs.DurationVarP(&o.Duration, "duration", "d", o.Duration, "measured time")
 	fs.DurationVar(&o.Warmup, "warmup", o.Warmup, "time before it")
 	fs.DurationVar(&o.Settle, "settle", o.Settle, "idle: rest before memory and CPU are looked at")
@@ -196,7 +200,22 @@ func (f *benchFlags) options() (first load.Options, second *load.Options, err er
 	return first, &other, nil
 }
 
+// ofScenario gives what was not said the default of a scenario that has its own.
+func (f *benchFlags) ofScenario(fs *pflag.FlagSet) {
+	switch load.Scenario(f.scenario) {
+	case load.Reconnect:
+		if !fs.Changed("window") {
+			f.load.Window = load.ReconnectWindow
+		}
+	case load.Subscribe:
+		if !fs.Changed("rate") {
+			f.load.Rate = load.SubscribeRate
+		}
+	}
+}
+
 func (f *benchFlags) run(cmd *cobra.Command) error {
+	f.ofScenario(cmd.Flags())
 	first, second, err := f.options()
 	if err != nil {
 		return wrongUsage(err)
