@@ -49,6 +49,8 @@ type Client struct {
 // rare is what few clients have.
 type rare struct {
 	cursors []*cursor // walks through the retained messages, in the order of their SUBSCRIBEs
+	begun   []*cursor // those of a SUBSCRIBE that is not answered yet
+	walked  *walked   // nil but for a while after a walk
 	members []*member // of shared groups
 	leaving *Link     // a connection that Disconnect has not finished with
 	sent    []sent    // until the output has been let go
@@ -75,7 +77,7 @@ func (c *Client) makeRareLocked() *rare {
 
 // tidyRareLocked lets go of it when there is nothing in it.
 func (c *Client) tidyRareLocked() {
-	if h := c.rare; h != nil && len(h.cursors)+len(h.members)+len(h.sent) == 0 && h.leaving == nil && h.box == nil {
+	if h := c.rare; h != nil && len(h.cursors)+len(h.begun)+len(h.members)+len(h.sent) == 0 && h.leaving == nil && h.box == nil && h.walked == nil {
 		c.rare = nil
 	}
 }

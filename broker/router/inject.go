@@ -152,7 +152,9 @@ func (s *Sender) route(p *Publisher, rt *route, m *Message, at *posting) (code b
 	wait := at.wait(m)
 	p.current(rt) // asks hooks, if any, before the store is held
 	r.store.Begin()
+	p.hold(rt) // it never waits: nothing is unsettled
 	if code = r.retain(m, wait); code != codeSuccess {
+		p.let()
 		r.store.End()
 		return s.refuse(stats.DropRetainLimit, code, "retained messages over their limit")
 	}
@@ -160,7 +162,7 @@ func (s *Sender) route(p *Publisher, rt *route, m *Message, at *posting) (code b
 	if m.Retain {
 		r.traceMessage(m, DecidedRetained, "", "")
 	}
-	p.hold(rt) // it never waits: nothing is unsettled
+	p.current(rt) // as of now: see retain
 	at.expect(rt.targets, rt.groups)
 	r.route(m, rt.targets, rt.groups, wait, p.origin())
 	p.forwardOne(rt, m, wait)

@@ -15,7 +15,7 @@ import (
 // keep is a retained message and the change that set it.
 type keep struct {
 	m       *message.Message
-	version uint64
+	version uint64 // nanoseconds of the clock, as far as that goes on; 0 if it was there at the start
 	expiry  *due.Item
 }
 
@@ -57,13 +57,18 @@ func (t *retained) set(m *message.Message, wait func() *Pending) byte {
 	if had {
 		t.removeLocked(old)
 	}
-	t.putLocked(m)
+	t.setLocked(m)
 	t.record(m, false, wait)
 	return 0
 }
 
+// setLocked puts a message that is new.
+func (t *retained) setLocked(m *message.Message) {
+	t.version = max(t.version+1, uint64(max(0, t.r.now().UnixNano())))
+	t.putLocked(m)
+}
+
 func (t *retained) putLocked(m *message.Message) {
-	t.version++
 	k := &keep{m: m, version: t.version}
 	t.names.Set(m.Topic, k)
 	t.bytes += int64(m.Size())
@@ -106,7 +111,7 @@ func (t *retained) apply(m *message.Message, removed bool) {
 		t.removeLocked(old)
 	}
 	if !removed {
-		t.putLocked(m)
+		t.setLocked(m)
 	}
 }
 
@@ -139,11 +144,13 @@ func (t *retained) restore(m *message.Message) bool {
 // there are. What was changed after its SUBSCRIBE comes live and is skipped.
 type cursor struct {
 	spelled string // the filter as the client spelled it: the name of its record
-	since   int64  // Unix nanoseconds of its SUBSCRIBE, of a cursor that was stored; what was set later came live
+	since   int64  // Unix nanoseconds of its SUBSCRIBE
+	resumed bool   // it was stored: what was created after since came live
 	filter  topic.Filter
 	sub     Sub
 	after   string
 	version uint64
+	live    heard // what came live since the subscription was entered
 }
 
 const cursorPage = 64
@@ -161,8 +168,9 @@ func (t *retained) newCursor(filter topic.Filter, s Sub) *cursor {
 
 // named is one step of a walk; m is nil for a message that comes live.
 type named struct {
-	name string
-	m    *message.Message
+	name    string
+	m       *message.Message
+	version uint64
 }
 
 // page appends up to cursorPage steps of the walk to dst and reports whether
@@ -176,8 +184,8 @@ func (t *retained) page(cu *cursor, dst []named) ([]named, bool) {
 			more = true
 			return false
 		}
-		step := named{name: name}
-		if k.version <= cu.version && (cu.since == 0 || k.m.Created <= cu.since) {
+		step := named{name: name, version: k.version}
+		if k.version <= cu.version && (!cu.resumed || k.m.Created <= cu.since) {
 			step.m = k.m
 		}
 		dst = append(dst, step)
@@ -248,7 +256,7 @@ func (c *Client) resumeWalksLocked(list []store.Cursor) {
 		if cu == nil {
 			continue
 		}
-		cu.spelled, cu.after, cu.since = s.Sub.Filter, s.After, s.Since
+		cu.spelled, cu.after, cu.since, cu.resumed = s.Sub.Filter, s.After, s.Since, s.Since != 0
 		has.cursors = append(has.cursors, cu)
 	}
 	c.tidyRareLocked()
@@ -258,7 +266,7 @@ func (c *Client) resumeWalksLocked(list []store.Cursor) {
 func (c *Client) sendPageLocked(cu *cursor, list []named, now int64, limit int) bool {
 	for i := range list {
 		m := list[i].m
-		if m == nil || m.Expired(now) || c.r.has.ACL && !c.r.mayRead(c.link.Hook, m.Topic, m.QoS, true) {
+		if m == nil || cu.live.has(m) || m.Expired(now) || c.r.has.ACL && !c.r.mayRead(c.link.Hook, m.Topic, m.QoS, true) {
 			cu.after = list[i].name
 			continue
 		}
@@ -271,6 +279,9 @@ func (c *Client) sendPageLocked(cu *cursor, list []named, now int64, limit int) 
 			e.SubIDs = []uint32{cu.sub.ID}
 		}
 		c.sess.Push(&c.out, e, now)
+		if qos == 2 {
+			c.walkedLocked(m, list[i].version)
+		}
 		cu.after = list[i].name
 	}
 	return true

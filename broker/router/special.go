@@ -54,13 +54,15 @@ func (p *Publisher) publishOne(rt *route, pub *message.Publish) Outcome {
 	}
 	p.traceAllowed(rt, pub)
 	p.accept(pub, m)
-	if code := r.retain(m, wait); code != codeSuccess {
-		return p.refuse(pub, code, stats.DropRetainLimit, "retained messages over their limit")
-	}
-	if !p.routed() || !p.hold(rt) {
+	if !p.routed() || !p.hold(rt) { // nothing is retained of what will be published again, with another id
 		p.lose()
 		return Outcome{}
 	}
+	if code := r.retain(m, wait); code != codeSuccess {
+		p.let()
+		return p.refuse(pub, code, stats.DropRetainLimit, "retained messages over their limit")
+	}
+	p.current(rt) // as of now: see retain
 	r.route(m, rt.targets, rt.groups, wait, p.origin())
 	p.forwardOne(rt, m, wait)
 	matched := rt.any()
@@ -149,6 +151,10 @@ func (c *Client) push(e session.Entry, wait func() *Pending, from origin) (sure 
 	if c.page != nil && (!c.admitsLocked(from) || c.keepsLocked(&e, from, wait)) {
 		return e.QoS > 0
 	}
+	if c.hadLocked(e.Msg, e.QoS, wait) {
+		return true
+	}
+	c.liveLocked(e.Msg, e.QoS)
 	c.enqueueTracedLocked(e)
 	if e.QoS == 0 { // nobody acknowledges it
 		c.r.follows.delivered(e.Msg, c)
@@ -202,6 +208,10 @@ func (r *Router) Inject(m *message.Message) byte { return r.inject(m, false, nil
 // inject is Inject with what waits for it. again says that it may have been routed
 // before.
 func (r *Router) inject(m *message.Message, again bool, wait func() *Pending) byte {
+	if r.peers != nil {
+		r.peers.mu.RLock()
+		defer r.peers.mu.RUnlock()
+	}
 	if code := r.retain(m, wait); code != codeSuccess {
 		r.stats.Drop(stats.DropRetainLimit, 1)
 		return code
@@ -219,10 +229,7 @@ func (r *Router) inject(m *message.Message, again bool, wait func() *Pending) by
 	if again && m.QoS == 2 {
 		r.repeats.add(m.ID)
 	}
-	r.peers.mu.RLock()
-	defer r.peers.mu.RUnlock()
-	targets = r.readable(m.Topic, r.own.match(m.Topic, from, targets[:0]))
-	groups, spread := r.peers.spread(m.Topic, r.own.matchGroups(m.Topic, groups[:0]))
+	groups, spread := r.peers.spread(m.Topic, groups)
 	r.route(m, targets, groups, wait, origin{matched: r.peers.at, again: again})
 	r.forward(r.peers.boxes(m.Topic, nil), spread, m, r.peers.at, again, wait)
 	return codeSuccess

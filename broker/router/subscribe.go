@@ -37,26 +37,24 @@ func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply 
 	}
 	c.mu.Lock()
 	walks, joined := c.enterAllLocked(subs, codes)
+	c.beginLocked(walks)
 	committed := c.commitSubsLocked()
 	box := c.boxLocked().id
 	c.mu.Unlock()
-	if committed != nil {
-		select {
-		case err := <-committed:
-			if err != nil {
-				l.End(codeUnavailable, "subscription could not be stored")
-				return
-			}
-		case <-l.gone():
-			return
-		}
-	}
-	if !r.announced(l, box, joined) || !r.upToDate(l, walks) {
-		l.End(codeUnavailable, "subscription could not be announced")
-		return
+	why := ""
+	switch {
+	case !l.committed(committed):
+		why = "subscription could not be stored"
+	case !r.announced(l, box, joined) || !r.upToDate(l, walks):
+		why = "subscription could not be announced"
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.begunLocked()
+	if why != "" {
+		l.End(codeUnavailable, why)
+		return
+	}
 	l.Out.End(reply(l.Out.Begin(), codes))
 	for _, cu := range walks { // a new SUBSCRIBE of a filter restarts its walk
 		c.dropWalkLocked(cu.filter)
@@ -64,6 +62,20 @@ func (r *Router) Subscribe(l *Link, filters []Subscription, codes []byte, reply 
 		has.cursors = append(has.cursors, cu)
 	}
 	c.pumpLocked(nil)
+}
+
+// committed waits for a commit, if there is one. It reports false if that was refused, or the
+// connection is to end.
+func (l *Link) committed(w commitWait) bool {
+	if w == nil {
+		return true
+	}
+	select {
+	case err := <-w:
+		return err == nil
+	case <-l.gone():
+		return false
+	}
 }
 
 // enterAllLocked makes the subscriptions match and answers the walks through the
