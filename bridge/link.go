@@ -228,6 +228,7 @@ func (o *outage) failed(what string, err error) {
 		return // the bridge is closed, and with it the connections
 	}
 	o.errs.Add(1)
+	o.log.Debug("redis did not do a step", "step", what, "error", err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.down.Store(true)

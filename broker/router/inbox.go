@@ -383,15 +383,28 @@ func (handed) Defer(*Pending) {}
 // Complete implements Acker.
 func (h handed) Complete(*Pending) { h.g.forget(h.w) }
 
-// Refuse implements Acker: the other mailbox is gone.
+// Refuse implements Acker: the other mailbox is gone. What refuses is asked again after a
+// while, as the table may not tell it yet. When the router closes the record stays.
 func (h handed) Refuse(*Pending) {
+	h.g.r.events.apart(func() {
+		if h.g.r.pause() {
+			h.again()
+		}
+	})
+}
+
+// again gives the message to the group here, or to another mailbox.
+func (h handed) again() {
 	h.g.mu.Lock()
 	last := len(h.g.members) == 0
 	if !last {
 		h.g.takeBackLocked([]waiting{h.w})
 	}
 	h.g.mu.Unlock()
-	if last && !h.g.r.relay(h.g, h.w) {
+	switch {
+	case !last:
+		wakeAll([]*Group{h.g})
+	case !h.g.r.relay(h.g, h.w):
 		h.g.lose(h.w, stats.DropSessionEnded)
 	}
 }
