@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -21,15 +22,22 @@ func (c *claims) adopt(ctx context.Context, box message.MailboxID, epoch uint64)
 	a := &store.Adoption{}
 	var cursor uint64
 	for {
-		var ids []string
+		var page []string // of client ids and numbers, in turns
 		err := c.retry(ctx, "read the sessions of a mailbox", func(ctx context.Context) (err error) {
 			var next uint64
-			if ids, next, err = c.client.SScan(ctx, c.keys.box(box, boxSessions), cursor, "", adoptPage).Result(); err == nil {
+			if page, next, err = c.client.HScan(ctx, c.keys.box(box, boxSessions), cursor, "", adoptPage).Result(); err == nil {
 				cursor = next
 			}
 			return err
 		})
 		if err == nil {
+			ids := page[:0]
+			for i := 0; i+1 < len(page); i += 2 {
+				if n, err := strconv.ParseUint(page[i+1], 10, 64); err == nil {
+					c.records.entries.raise(n)
+				}
+				ids = append(ids, page[i])
+			}
 			err = c.adoptSessions(ctx, a, place{box: box, epoch: epoch}, ids)
 		}
 		if err != nil {
@@ -93,7 +101,7 @@ func (c *claims) adopted(ctx context.Context, cmd *goredis.Cmd, p place, id mess
 	}
 	switch state, _ := v[0].(int64); state {
 	case 0:
-		c.unenroll(p.box, id)
+		c.unenroll(p.box, id, c.records.entries.next())
 		return nil, nil
 	case 2:
 		return nil, errBoxLost
@@ -106,7 +114,7 @@ func (c *claims) adopted(ctx context.Context, cmd *goredis.Cmd, p place, id mess
 		c.records.place(id, p)
 		_, err := c.step(ctx, stepClaimRelease, []string{key}, p.tag())
 		c.records.drop(id)
-		c.unenroll(p.box, id)
+		c.unenroll(p.box, id, c.records.entries.next())
 		return nil, err
 	}
 	h, n, err := parseStored(key, fields, subs)
@@ -172,6 +180,9 @@ func (c *claims) adoptBox(ctx context.Context, a *store.Adoption, box message.Ma
 	}
 	if a.End, err = parsePosition(meta["pos"]); err != nil {
 		return damaged(c.keys.box(box, boxMeta), err)
+	}
+	if n, err := strconv.ParseUint(meta["n"], 10, 64); err == nil {
+		c.records.above(n)
 	}
 	if err := c.records.groupsOf(ctx, box, func(group string, seq uint64, m *message.Message) bool {
 		a.Groups = append(a.Groups, store.GroupEntry{Group: group, Seq: seq, Msg: m})

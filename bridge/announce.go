@@ -189,7 +189,7 @@ func (a *announcer) write(ctx context.Context) {
 		}
 		at, err := a.latest(), error(nil)
 		if some {
-			at, err = a.r.append(ctx, a.box, a.epoch, changes)
+			at, err = a.r.append(ctx, a.box, a.epoch, c.seq, changes)
 		}
 		if err != nil {
 			if ctx.Err() != nil {

@@ -36,7 +36,7 @@ func (s *sender) learnLocked(p *part) {
 	mine := s.homes[p.id] == h
 	switch {
 	case p.err == nil && p.leaves, errors.Is(p.err, store.ErrFenced) && p.fold.head != nil && h.member:
-		s.goneLocked(p.home.box, p.id)
+		s.goneLocked(p.home.box, p.id, s.entries.next())
 	case p.err == nil && p.sole && h.session == unsure:
 		h.session = present
 	case errors.Is(p.err, store.ErrNotFound) && h.session == unsure:

@@ -198,7 +198,7 @@ func (b *Bridge) abolish(ctx context.Context, box message.MailboxID) error {
 	if err := b.records.flush(ctx); err != nil {
 		return err
 	}
-	if err := b.cluster.abolish(ctx, box, boxSessions, boxDelayed, boxGroups); err != nil {
+	if err := b.cluster.abolish(ctx, box, boxDelayed, boxGroups); err != nil {
 		return err
 	}
 	b.gone(box)

@@ -27,6 +27,7 @@ var (
 	stepClaimRelease = step("claim_release")
 	stepClaimSettle  = step("claim_settle")
 	stepClaimAdopt   = step("claim_adopt")
+	stepClaimInherit = step("claim_inherit")
 )
 
 // Errors of claims.
@@ -34,6 +35,7 @@ var (
 	errSuperseded = errors.New("bridge: the client connected to another instance meanwhile")
 	errNoMailbox  = errors.New("bridge: this instance has no mailbox")
 	errHeldHere   = errors.New("bridge: the session's mailbox was taken over by this instance meanwhile")
+	errOrphan     = errors.New("bridge: the session's mailbox does not exist")
 )
 
 // claimPoll is how often the record of a session is looked at whose owner was asked for
@@ -92,10 +94,14 @@ type claim struct {
 	epoch  uint64
 	may    func(*store.Session) bool
 	expect func(*store.Head)
+
+	member    bool   // the client id is entered in the own mailbox
+	entered   uint64 // by this claim, with that number
+	expecting bool   // expect was called
 }
 
 // Claim makes this process the owner of a client id, wherever its session is.
-func (c *claims) Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (store.Claim, error) {
+func (c *claims) Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (_ store.Claim, err error) {
 	box := c.leases.mine()
 	_, epoch, ok := c.leases.epoch(box)
 	if !ok {
@@ -103,10 +109,11 @@ func (c *claims) Claim(ctx context.Context, id message.ClientID, may func(*store
 	}
 	w := &claim{claims: c, id: id, key: c.keys.session(id) + sessionHead, box: box, epoch: epoch, may: may, expect: expect}
 	w.tag = place{box: box, epoch: epoch}.tag()
-	_, member := c.records.placed(id)
+	if w.member, err = c.records.lives(ctx, id, w.box); err != nil {
+		return store.Claim{}, err
+	}
 	for {
-		f, err := w.enter(ctx, !member)
-		member = true
+		f, err := w.enter(ctx)
 		if err != nil {
 			return store.Claim{}, err
 		}
@@ -115,56 +122,6 @@ func (c *claims) Claim(ctx context.Context, id message.ClientID, may func(*store
 			return cl, err
 		}
 	}
-}
-
-// enroll enters a client id in a mailbox's set, before it can live there.
-func (c *claims) enroll(ctx context.Context, box message.MailboxID, id message.ClientID) error {
-	return c.retry(ctx, "enter a session in its mailbox", func(ctx context.Context) error {
-		return c.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
-			return []goredis.Cmder{p.SAdd(ctx, c.keys.box(box, boxSessions), string(id))}
-		})
-	})
-}
-
-func (c *claims) unenroll(box message.MailboxID, id message.ClientID) {
-	c.spawn(func(ctx context.Context) {
-		_ = c.retry(ctx, "remove a session from a mailbox", func(ctx context.Context) error { // an adopter sees that it is not there
-			return c.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
-				return []goredis.Cmder{p.SRem(ctx, c.keys.box(box, boxSessions), string(id))}
-			})
-		})
-	})
-}
-
-// enter looks, after the client id was entered in the mailbox's set if it is new there: in
-// one round trip where one Redis has both.
-func (w *claim) enter(ctx context.Context, enroll bool) (f found, err error) {
-	if !enroll {
-		return w.look(ctx)
-	}
-	if w.clustered || w.replicas > 0 {
-		if err = w.enroll(ctx, w.box, w.id); err != nil {
-			return f, err
-		}
-		return w.look(ctx)
-	}
-	var v any
-	err = w.retry(ctx, "claim session", func(ctx context.Context) error {
-		var cmd *goredis.Cmd
-		err := w.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
-			enter := p.SAdd(ctx, w.keys.box(w.box, boxSessions), string(w.id))
-			cmd = stepClaim.Run(ctx, p, []string{w.key}, w.tag, string(w.box))
-			return []goredis.Cmder{enter, cmd}
-		})
-		if err == nil {
-			v = cmd.Val()
-		}
-		return err
-	})
-	if err != nil {
-		return f, err
-	}
-	return w.found(v)
 }
 
 func (w *claim) look(ctx context.Context) (f found, err error) {
@@ -259,7 +216,7 @@ func (w *claim) keep(ctx context.Context, f *found, p place) (cl store.Claim, do
 	if err := w.resident(f, p); err != nil {
 		return cl, false, err
 	}
-	w.unenroll(w.box, w.id)
+	w.leave()
 	return store.Claim{Found: f.figures != "", Box: p.box}, true, nil
 }
 
@@ -295,8 +252,21 @@ func (w *claim) evict(ctx context.Context, f *found, owner place) error {
 	defer end()
 	w.mail.send(owner.box, control{kind: controlClose, id: w.id, token: token, from: w.box}.append(nil), ignored{})
 	err := w.poll(ctx, owner.box, told, func(s []any) bool { return field(s, 0) != f.owner })
-	if errors.Is(err, errHeldHere) {
+	switch {
+	case errors.Is(err, errHeldHere):
 		return nil
+	case errors.Is(err, errOrphan):
+		return w.inherit(ctx, f)
+	}
+	return err
+}
+
+// inherit takes a client id whose record names a mailbox that does not exist: nobody hands
+// it over. It is looked at again afterwards.
+func (w *claim) inherit(ctx context.Context, f *found) error {
+	v, err := w.step(ctx, stepClaimInherit, []string{w.key}, f.owner, w.tag)
+	if err == nil && v == int64(1) {
+		w.log.Warn("a session was found whose mailbox is gone", "client", string(w.id), "owner", f.owner)
 	}
 	return err
 }
@@ -334,9 +304,11 @@ func (w *claim) poll(ctx context.Context, box message.MailboxID, told <-chan str
 	t := time.NewTicker(claimPoll)
 	defer t.Stop()
 	for {
+		late := false
 		select {
 		case <-told:
 		case <-t.C:
+			late = true
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the owner of a session: %w", context.Cause(ctx))
 		case <-w.ctx.Done():
@@ -356,7 +328,25 @@ func (w *claim) poll(ctx context.Context, box message.MailboxID, told <-chan str
 		if there(s) {
 			return nil
 		}
+		if late {
+			if err := w.exists(ctx, box); err != nil {
+				return err
+			}
+		}
 	}
+}
+
+// exists fails for a mailbox that somebody has deleted.
+func (w *claim) exists(ctx context.Context, box message.MailboxID) error {
+	there := true
+	err := w.retry(ctx, "look for a mailbox", func(ctx context.Context) (err error) {
+		there, err = w.client.HExists(ctx, w.keys.leases(), string(box)).Result()
+		return err //nolint:wrapcheck // retry says what was attempted
+	})
+	if err == nil && !there {
+		err = errOrphan
+	}
+	return err
 }
 
 // fields reads some of a session's head.
@@ -398,8 +388,11 @@ func (w *claim) fetch(ctx context.Context, f *found, owner place) (cl store.Clai
 	if !moved && errors.Is(err, errHeldHere) {
 		return cl, false, nil // look again: it goes on in place
 	}
+	if !moved && errors.Is(err, errOrphan) && !w.expecting {
+		return cl, false, w.inherit(ctx, f)
+	}
 	if !moved {
-		w.unenroll(w.box, w.id)
+		w.leave()
 		return cl, false, err
 	}
 	cl, err = w.arrived(since)
@@ -422,6 +415,7 @@ func (w *claim) move(ctx context.Context, f *found, owner place, token string, t
 	if !ready {
 		return false, 0, errSuperseded
 	}
+	w.expecting = true
 	w.expect(head)
 	if since, err = w.routes.change(ctx, w.box, nil, nil, true); err != nil {
 		return false, 0, err

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/skeinmq/skein/broker/message"
@@ -111,8 +112,12 @@ func (c *cluster) lost(box message.MailboxID) {
 	c.tenure.lost(box)
 }
 
+// errInhabited is why a mailbox is not deleted.
+var errInhabited = errors.New("bridge: sessions are entered in the mailbox")
+
 // abolish deletes a mailbox in which nobody lives: its routes are removed already and their
-// barrier has passed. It waits until its inbox is consumed to its end.
+// barrier has passed. It waits until its inbox is consumed to its end. A mailbox in which a
+// session is entered stays.
 func (c *cluster) abolish(ctx context.Context, box message.MailboxID, parts ...string) error {
 	_, epoch, ok := c.epoch(box)
 	if !ok {
@@ -121,7 +126,7 @@ func (c *cluster) abolish(ctx context.Context, box message.MailboxID, parts ...s
 	if err := c.empty(ctx, box); err != nil {
 		return err
 	}
-	keys := []string{c.keys.box(box, boxMeta)}
+	keys := []string{c.keys.box(box, boxMeta), c.keys.box(box, boxSessions)}
 	for _, part := range append(parts, boxInbox, boxBad) {
 		keys = append(keys, c.keys.box(box, part))
 	}
@@ -129,8 +134,11 @@ func (c *cluster) abolish(ctx context.Context, box message.MailboxID, parts ...s
 	if err != nil {
 		return err
 	}
-	if v == int64(0) {
+	switch v {
+	case int64(0):
 		return errBoxLost
+	case int64(-1):
+		return errInhabited
 	}
 	c.routes.forget(box)
 	return c.remove(ctx, box)

@@ -128,6 +128,15 @@
 // lost is written again. Whoever was answered had its write on the replicas that were
 // asked for.
 //
+// # What arrives late
+//
+// A step that was given up is repeated on another connection, and the first one may still reach
+// Redis, behind all that was done since: a network holds it, or a server that stood still. So
+// every step compares: batches of records and inboxes, changes of routes and of who lives
+// in a mailbox have numbers that rise, claims have tokens, leases epochs and generations. What is
+// left of a connect that came late is a client id in use by nobody: its owner gives it free when it
+// is asked for it. A record that names a mailbox that does not exist goes to who asks.
+//
 // # QoS 0 and slow receivers
 //
 // A channel has no back-pressure, and Redis cuts off a subscriber that is far behind. So

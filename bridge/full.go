@@ -21,7 +21,7 @@ func (s *sender) splitFull(g *group) {
 	if len(rest.parts) > 0 {
 		s.held = append(s.held, rest)
 	}
-	s.push(small, stepFull, true)
+	s.push(small, stepFull)
 }
 
 func (s *sender) waits(p *part) bool {
@@ -61,7 +61,7 @@ func (s *sender) retryHeld() {
 		for i, p := range g.parts {
 			of[i] = p.id
 		}
-		g.parts = s.push(g.parts, stepCommit, true)
+		g.parts = s.push(g.parts, stepCommit)
 		for _, id := range of {
 			if s.heldOf[id]--; s.heldOf[id] <= 0 {
 				delete(s.heldOf, id)

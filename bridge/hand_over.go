@@ -119,8 +119,42 @@ func (c *claims) obey(ctx context.Context, box message.MailboxID, m *control) {
 			c.log.Warn("connection did not end for another instance", "client", string(m.id), "error", err)
 		}
 		_ = c.records.idle(ctx, m.id) // who waits looks at the record
+		if err := c.clear(ctx, p, m.id); err != nil && ctx.Err() == nil {
+			c.log.Warn("a client id could not be given free for another instance", "client", string(m.id), "error", err)
+		}
 	}
 	c.mail.reply(m.from, []byte(m.token))
+}
+
+// clear gives a client id free that the record says is in use here, and is not: what made it
+// so came late, when the connection had ended.
+func (c *claims) clear(ctx context.Context, p place, id message.ClientID) error {
+	if _, ok := c.records.placed(id); ok {
+		return nil
+	}
+	key := c.keys.session(id) + sessionHead
+	var s []any
+	err := c.retry(ctx, "read a session", func(ctx context.Context) (err error) {
+		s, err = c.fields(ctx, key, fieldOwner, fieldFigures, fieldHead)
+		return err
+	})
+	if err != nil || field(s, 0) != p.tag() {
+		return err
+	}
+	if field(s, 1) == "" || field(s, 2) == "" {
+		_, err = c.step(ctx, stepClaimRelease, []string{key}, p.tag())
+		return err
+	}
+	head, err := parseHead([]byte(field(s, 2)))
+	if err != nil || head.Expiry > 0 {
+		return err
+	}
+	if err := c.placeStored(ctx, key, id, p); err != nil {
+		return err
+	}
+	done := make(answer, 1)
+	c.records.Commit(&store.Batch{Client: id, Ops: []store.Op{{Kind: store.KindSession, Delete: true}}}, done)
+	return done.wait(ctx)
 }
 
 // prepare makes a session ready to move, if the claim still stands.
@@ -182,6 +216,7 @@ func (c *claims) local(box message.MailboxID) message.MailboxID {
 // handOver moves a session's record to who claims it.
 func (c *claims) handOver(ctx context.Context, p place, m *control) {
 	key := c.keys.session(m.id) + sessionHead
+	before := c.records.entries.next() // than its client's return
 	moved, err := c.router.Move(ctx, m.id, m.token, m.since, func(ctx context.Context, overlap []message.ID) (bool, error) {
 		v, err := c.step(ctx, stepClaimMove, []string{key}, p.tag(), m.token, m.tag, uint64(m.since), appendIDs(nil, overlap))
 		if err == nil && v == int64(1) {
@@ -193,7 +228,7 @@ func (c *claims) handOver(ctx context.Context, p place, m *control) {
 	case err != nil:
 		c.log.Warn("session could not be handed over", "client", string(m.id), "error", err)
 	case moved:
-		c.unenroll(p.box, m.id)
+		c.unenroll(p.box, m.id, before)
 	default: // who claims is told by the record
 		_, err = c.step(ctx, stepClaimEnd, []string{key}, m.token, m.tag)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ func (r *records) Heads(ctx context.Context, visit func(*store.Head) bool) error
 
 // heads visits the sessions of a mailbox. One that cannot be read is logged and left out.
 func (r *records) heads(ctx context.Context, box message.MailboxID, visit func(*loaded) bool) error {
-	ids, err := r.scanSet(ctx, r.keys.box(box, boxSessions))
+	ids, err := r.residents(ctx, box)
 	if err != nil {
 		return fmt.Errorf("list the sessions of a mailbox: %w", err)
 	}
@@ -96,26 +97,16 @@ func (r *records) decodeHeadOf(id message.ClientID, c *goredis.Cmd) (*loaded, er
 	return l, err
 }
 
-// scanSet is all members of a set.
-func (r *records) scanSet(ctx context.Context, key string) ([]string, error) {
-	seen := map[string]struct{}{}
-	err := r.scan(ctx, key, "sscan", func(page []string) {
-		for _, m := range page {
-			seen[m] = struct{}{}
-		}
-	})
-	ids := make([]string, 0, len(seen))
-	for id := range seen {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids, err
+// residents are the client ids that are entered in a mailbox.
+func (r *records) residents(ctx context.Context, box message.MailboxID) ([]string, error) {
+	all, err := r.scanHash(ctx, r.keys.box(box, boxSessions))
+	return slices.Sorted(maps.Keys(all)), err
 }
 
 // scanHash is all fields of a hash.
 func (r *records) scanHash(ctx context.Context, key string) (map[string]string, error) {
 	all := map[string]string{}
-	err := r.scan(ctx, key, "hscan", func(page []string) {
+	err := r.scan(ctx, key, func(page []string) {
 		for i := 0; i+1 < len(page); i += 2 {
 			all[page[i]] = page[i+1]
 		}
@@ -123,11 +114,11 @@ func (r *records) scanHash(ctx context.Context, key string) (map[string]string, 
 	return all, err
 }
 
-func (r *records) scan(ctx context.Context, key, command string, each func([]string)) error {
+func (r *records) scan(ctx context.Context, key string, each func([]string)) error {
 	for cursor := "0"; ; {
 		var v any
-		err := r.asks(ctx, command, func(ctx context.Context) (err error) {
-			v, err = r.client.Do(ctx, command, key, cursor, "count", 4*readMany).Result()
+		err := r.asks(ctx, "hscan", func(ctx context.Context) (err error) {
+			v, err = r.client.Do(ctx, "hscan", key, cursor, "count", 4*readMany).Result()
 			return err //nolint:wrapcheck // retry says what was attempted
 		})
 		if err != nil {

@@ -18,12 +18,12 @@ import (
 //	  {r}:formats   hash    mailbox → newest format that its process reads
 //	  {r}:nodes     hash    mailbox → what its process says of itself
 //	  {r}:routes    stream  route changes, entry N-0 is position N
-//	  {r}:set:BOX   hash    the mailbox's filters → members online ("" for what is no shared group)
+//	  {r}:set:BOX   hash    the mailbox's filters → members online ("" for what is no shared group); "" → epoch, number and position of the last change
 //	{mBOX}     one mailbox
 //	  {mBOX}:inbox    stream  what is to be delivered there, entry N-0 is position N
 //	  {mBOX}:meta     hash    epoch, position of the last entry ("pos"), batch ("n"), "s:SENDER" → its last batch number
 //	  {mBOX}:bad      stream  entries of the inbox that could not be read
-//	  {mBOX}:sessions set     client ids (as they are) of sessions that live there or are on their way
+//	  {mBOX}:sessions hash    client id (as it is) of a session that lives there or is on its way → number of the change that entered it
 //	  {mBOX}:delayed  hash    number → delayed message
 //	  {mBOX}:groups   hash    "number group" → message that waits for a member
 //	{sID}      one session, ID = base64url of the client id

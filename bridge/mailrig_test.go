@@ -274,14 +274,18 @@ type rigProxy struct {
 	cut  atomic.Int64 // so many answers from now on are cut off, each with its connection
 	dead atomic.Bool  // connections are closed and refused
 
-	mu    sync.Mutex
-	held  chan struct{} // closed while traffic flows
-	conns map[*rigConn]struct{}
+	late atomic.Int64 // answers to what was stranded
+
+	mu       sync.Mutex
+	held     chan struct{} // closed while traffic flows
+	stranded chan struct{} // nil is none
+	conns    map[*rigConn]struct{}
 }
 
 type rigConn struct {
 	c, s net.Conn
-	deaf atomic.Bool // what the server says is swallowed
+	deaf atomic.Bool                   // what the server says is swallowed
+	late atomic.Pointer[chan struct{}] // what is asked waits for it; nil is nothing
 }
 
 func newRigProxy(t testing.TB, to string) *rigProxy {
@@ -296,6 +300,9 @@ func newRigProxy(t testing.TB, to string) *rigProxy {
 	t.Cleanup(func() {
 		_ = l.Close() // ends accept
 		p.resume()
+		if p.stranded != nil {
+			close(p.stranded)
+		}
 		p.kill()
 		wg.Wait()
 	})
@@ -330,8 +337,11 @@ func (p *rigProxy) serve(c net.Conn) {
 		delete(p.conns, r)
 	}()
 	var wg sync.WaitGroup
-	wg.Go(func() { p.pump(s, c, func() bool { return true }) })
+	wg.Go(func() { p.pump(r, c, r.arrive) })
 	p.pump(c, s, func() bool {
+		if r.late.Load() != nil {
+			p.late.Add(1)
+		}
 		for n := p.cut.Load(); n > 0; n = p.cut.Load() {
 			if p.cut.CompareAndSwap(n, n-1) {
 				return false
@@ -367,6 +377,49 @@ func (p *rigProxy) pump(to io.WriteCloser, from io.Reader, pass func() bool, dea
 			return
 		}
 	}
+}
+
+// Write and Close are those of the way to the server. What arrives late is answered before
+// its connection ends.
+func (r *rigConn) Write(b []byte) (int, error) { return r.s.Write(b) }
+
+func (r *rigConn) Close() error {
+	if tcp, ok := r.s.(*net.TCPConn); ok && r.late.Load() != nil {
+		return tcp.CloseWrite()
+	}
+	return r.s.Close()
+}
+
+// arrive waits if what is asked is to arrive late.
+func (r *rigConn) arrive() bool {
+	if late := r.late.Load(); late != nil {
+		<-*late
+	}
+	return true
+}
+
+// strand has what is asked on the connections of now arrive only after land, when who asked
+// has long asked again on another one.
+func (p *rigProxy) strand() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stranded = make(chan struct{})
+	late := p.stranded
+	for r := range p.conns {
+		r.late.Store(&late)
+	}
+}
+
+// land lets it arrive, and waits until something of it was answered.
+func (p *rigProxy) land(t testing.TB) {
+	t.Helper()
+	p.mu.Lock()
+	late := p.stranded
+	p.stranded = nil
+	p.mu.Unlock()
+	before := p.late.Load()
+	close(late)
+	server.Poll(t, 0, func() bool { return p.late.Load() > before })
 }
 
 // hold stops all traffic; connections stay.

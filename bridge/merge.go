@@ -70,25 +70,28 @@ func (c *claims) mergeThese(ctx context.Context, box message.MailboxID, list []m
 	own := c.leases.mine()
 	token, _, end := c.await()
 	defer end()
-	begun := list[:0]
+	var begun []entering
+	var err error
 	for _, id := range list {
-		if err := c.enroll(ctx, own, id); err != nil {
-			return err
+		var number uint64
+		if number, err = c.enroll(ctx, own, id); err != nil {
+			break
 		}
 		if c.merger.MergeBegin(id, token) {
-			begun = append(begun, id)
+			begun = append(begun, entering{id, number})
 		} else {
-			c.unenroll(own, id)
+			c.unenroll(own, id, number)
 		}
 	}
-	since, err := c.routes.change(ctx, own, nil, nil, true)
+	var since message.Position
+	if err == nil {
+		since, err = c.routes.change(ctx, own, nil, nil, true)
+	}
 	if err == nil {
 		err = c.routes.pass(ctx, since)
 	}
 	if err != nil {
-		for _, id := range begun {
-			c.stays(ctx, own, id, token)
-		}
+		c.stay(ctx, own, begun, token)
 		return err
 	}
 	ordered := make(answer, 1)
@@ -97,26 +100,32 @@ func (c *claims) mergeThese(ctx context.Context, box message.MailboxID, list []m
 		err = c.mail.empty(ctx, box) // up to the order at least
 	}
 	if err != nil {
-		for _, id := range begun {
-			c.stays(ctx, own, id, token)
-		}
+		c.stay(ctx, own, begun, token)
 		return err
 	}
 	var errs []error
-	for _, id := range begun {
-		errs = append(errs, c.mergeOne(ctx, box, id, token, since))
+	for _, e := range begun {
+		errs = append(errs, c.mergeOne(ctx, box, e, token, since))
 	}
 	return errors.Join(errs...)
 }
 
-// stays undoes MergeBegin.
-func (c *claims) stays(ctx context.Context, own message.MailboxID, id message.ClientID, token string) {
-	_, _ = c.merger.Merge(ctx, id, token, 0, func(context.Context, []message.ID) (bool, error) { return false, nil }) // it stays either way
-	c.unenroll(own, id)
+// entering is a session that was entered in the own mailbox, with a number.
+type entering struct {
+	id     message.ClientID
+	number uint64
 }
 
-func (c *claims) mergeOne(ctx context.Context, box message.MailboxID, id message.ClientID, token string, since message.Position) error {
-	own := c.leases.mine()
+// stay undoes MergeBegin.
+func (c *claims) stay(ctx context.Context, own message.MailboxID, begun []entering, token string) {
+	for _, e := range begun {
+		_, _ = c.merger.Merge(ctx, e.id, token, 0, func(context.Context, []message.ID) (bool, error) { return false, nil }) // it stays either way
+		c.unenroll(own, e.id, e.number)
+	}
+}
+
+func (c *claims) mergeOne(ctx context.Context, box message.MailboxID, e entering, token string, since message.Position) error {
+	own, id := c.leases.mine(), e.id
 	_, oldEpoch, ok := c.leases.epoch(box)
 	_, epoch, here := c.leases.epoch(own)
 	if !ok || !here {
@@ -138,20 +147,20 @@ func (c *claims) mergeOne(ctx context.Context, box message.MailboxID, id message
 		return true, nil
 	})
 	if !moved {
-		c.unenroll(own, id)
+		c.unenroll(own, id, e.number)
 		return err
 	}
-	c.unenroll(box, id)
+	c.unenroll(box, id, e.number) // nobody comes to a mailbox that was adopted
 	c.settle(id, own, p.tag(), since)
 	return nil
 }
 
 // mergeOrder is the control entry that says from where on sessions are told twice.
-func mergeOrder(ids []message.ClientID, token string) []byte {
+func mergeOrder(begun []entering, token string) []byte {
 	b := appendText([]byte{controlVersion, controlMerge}, token)
-	b = binary.AppendUvarint(b, uint64(len(ids)))
-	for _, id := range ids {
-		b = appendText(b, id)
+	b = binary.AppendUvarint(b, uint64(len(begun)))
+	for _, e := range begun {
+		b = appendText(b, e.id)
 	}
 	return b
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -52,18 +53,19 @@ type resident struct {
 // records is the store: what belongs to sessions and mailboxes, in Redis.
 type records struct {
 	*link
-	own    message.MailboxID
-	window time.Duration // for which the id of a QoS 2 message is known
-	clock  func() time.Time
-	stats  *recordStats
-	in     intake
-	lease  time.Duration
+	own     message.MailboxID
+	window  time.Duration // for which the id of a QoS 2 message is known
+	clock   func() time.Time
+	stats   *recordStats
+	in      intake
+	lease   time.Duration
+	entries entries
 
 	mu    sync.Mutex
 	homes map[message.ClientID]*resident
-	boxes map[message.MailboxID]uint64 // epochs of the mailboxes that are this process's
-	gone  map[message.MailboxID]map[message.ClientID]struct{}
-	n     uint64 // the last batch number
+	boxes map[message.MailboxID]uint64                      // epochs of the mailboxes that are this process's
+	gone  map[message.MailboxID]map[message.ClientID]uint64 // by when they went, see entries
+	n     uint64                                            // the last batch number
 	// shardCount is over how many slots retained messages are spread.
 	shardCount int
 
@@ -79,7 +81,7 @@ func newRecords(l *link, own message.MailboxID, o *Options) *records {
 	r := &records{
 		link: l, own: own, window: o.DedupeWindow, clock: o.Now, stats: new(recordStats),
 		homes: map[message.ClientID]*resident{}, boxes: map[message.MailboxID]uint64{},
-		gone:  map[message.MailboxID]map[message.ClientID]struct{}{},
+		gone:  map[message.MailboxID]map[message.ClientID]uint64{},
 		steps: make(chan *group), stopped: make(chan struct{}),
 		lease: o.Lease, shardCount: retainedShards,
 	}
@@ -134,6 +136,29 @@ func (r *records) placed(id message.ClientID) (place, bool) {
 		return place{}, false
 	}
 	return h.place, true
+}
+
+// lives reports whether a client id is entered in a mailbox and stays so: it is resident
+// there. What its last session leaves behind is waited for.
+func (r *records) lives(ctx context.Context, id message.ClientID, box message.MailboxID) (bool, error) {
+	r.mu.Lock()
+	h := r.homes[id]
+	ending := h != nil && h.fresh
+	lives := h != nil && !h.fresh && h.box == box
+	r.mu.Unlock()
+	if ending {
+		if err := r.idle(ctx, id); err != nil && (ctx.Err() != nil || errors.Is(err, store.ErrClosed)) {
+			return false, err
+		}
+	}
+	return lives, nil
+}
+
+// above has the numbers of batches go on behind one that a mailbox's records have.
+func (r *records) above(n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n = max(r.n, n)
 }
 
 // inUse says whether the client id stays in use when its session ends: then its owner is

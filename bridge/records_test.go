@@ -330,7 +330,7 @@ func TestMembers(t *testing.T) {
 	r := newRig(t, s.URL(), newPrefix(), "own")
 	end := store.Op{Kind: store.KindSession, Delete: true}
 	has := func() []string {
-		ids, err := r.scanSet(t.Context(), r.link.keys.box("own", boxSessions))
+		ids, err := r.residents(t.Context(), "own")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -391,8 +391,8 @@ func TestBeginsAtHome(t *testing.T) {
 		t.Errorf("the new session is of %q", owner)
 	}
 	server.Poll(t, 0, func() bool {
-		old, err1 := b.scanSet(t.Context(), b.link.keys.box("a", boxSessions))
-		now, err2 := b.scanSet(t.Context(), b.link.keys.box("b", boxSessions))
+		old, err1 := b.residents(t.Context(), "a")
+		now, err2 := b.residents(t.Context(), "b")
 		return err1 == nil && err2 == nil && len(old) == 0 && len(now) == 1
 	})
 	if got := b.entries(t, "c"); len(got) != 2 {

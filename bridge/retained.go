@@ -155,7 +155,7 @@ func (t *retained) load(ctx context.Context, n int, visit func(*message.Message)
 	c = contents{whole: true, topics: map[string]struct{}{}, pos: ends[0]}
 	key := t.keys.shard(n, shardHash)
 	var names texts
-	err = t.records.scan(ctx, key, "hscan", func(page []string) {
+	err = t.records.scan(ctx, key, func(page []string) {
 		for i := 0; i+1 < len(page) && c.whole; i += 2 {
 			if _, twice := c.topics[page[i]]; twice {
 				continue

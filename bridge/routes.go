@@ -44,16 +44,17 @@ func newRoutes(l *link, le *leases, flush func(context.Context)) *routes {
 // the sets again.
 const streamLength = 100_000
 
-// append writes one change of a mailbox and answers its position.
-func (r *routes) append(ctx context.Context, box message.MailboxID, epoch uint64, changes []store.RouteChange) (message.Position, error) {
-	args := make([]any, 6, 6+2*len(changes))
-	args[0], args[1], args[2], args[3], args[4] = string(box), r.leases.owner, epoch, appendRoutes(nil, box, changes), streamLength
+// append writes one change of a mailbox and answers its position. Numbers of an epoch rise.
+func (r *routes) append(ctx context.Context, box message.MailboxID, epoch, number uint64, changes []store.RouteChange) (message.Position, error) {
+	args := make([]any, 7, 7+2*len(changes))
+	args[0], args[1], args[2], args[3] = string(box), r.leases.owner, epoch, number
+	args[4], args[5] = appendRoutes(nil, box, changes), streamLength
 	for i := range changes {
 		if changes[i].Delete {
 			args = append(args, changes[i].Key)
 		}
 	}
-	args[5] = len(args) - 6
+	args[6] = len(args) - 7
 	for i := range changes {
 		if c := &changes[i]; !c.Delete {
 			args = append(args, c.Key, setValue(c.Key, c.Online))

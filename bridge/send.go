@@ -21,8 +21,7 @@ var (
 // sender is what send keeps between groups. All of it belongs to that goroutine.
 type sender struct {
 	*records
-	ctx     context.Context // ends when the bridge does and Redis stayed away
-	repeats bool            // the step may have been done before
+	ctx context.Context // ends when the bridge does and Redis stayed away
 
 	// While Redis has no memory left, what needs more waits here, in order. What gives
 	// memory back goes on, unless it is of a session that waits.
@@ -96,7 +95,7 @@ func (s *sender) write(g *group) {
 	s.answer(s.drop(g)) // what has nothing to write
 	if len(s.held) > 0 {
 		s.splitFull(g)
-	} else if left := s.push(g.parts, stepCommit, false); len(left) > 0 {
+	} else if left := s.push(g.parts, stepCommit); len(left) > 0 {
 		s.splitFull(&group{parts: left})
 	}
 	s.flush = append(s.flush, g.flush...)
@@ -130,12 +129,10 @@ func (s *sender) flushed() {
 }
 
 // push writes parts until each has its outcome, and answers them. It gives back those for
-// which Redis has no memory. repeats says that they may have been written before.
-func (s *sender) push(parts []*part, script *redis.Script, repeats bool) []*part {
-	s.repeats = repeats
+// which Redis has no memory.
+func (s *sender) push(parts []*part, script *redis.Script) []*part {
 	for n := 0; len(parts) > 0; n++ {
 		err := s.attempt(parts, script)
-		s.repeats = true
 		parts = s.settle(parts)
 		if len(parts) == 0 {
 			s.out.answered()
@@ -236,9 +233,10 @@ func (s *sender) enter(parts []*part) error {
 	return nil
 }
 
-// members changes the set of a mailbox; it reports false if that is another's.
+// members changes the set of a mailbox; it reports false if that is another's. Each that is
+// gone is followed by the number of its change.
 func (s *sender) members(box message.MailboxID, epoch uint64, come, gone []any) (bool, error) {
-	args := append(append([]any{epoch, len(come)}, come...), gone...)
+	args := append(append([]any{epoch, s.entries.next(), len(come)}, come...), gone...)
 	v, err := s.link.write(s.ctx, stepMembers, []string{s.keys.box(box, boxMeta)}, args...)
 	if err != nil {
 		return false, fmt.Errorf("change the sessions of a mailbox: %w", err)
@@ -255,12 +253,12 @@ func (s *sender) leave() {
 		return
 	}
 	all, epochs := s.gone, map[message.MailboxID]uint64{}
-	s.gone = map[message.MailboxID]map[message.ClientID]struct{}{}
+	s.gone = map[message.MailboxID]map[message.ClientID]uint64{}
 	lists := map[message.MailboxID][]any{}
 	for box, ids := range all {
-		for id := range ids {
+		for id, number := range ids {
 			if h := s.homes[id]; h == nil || h.box != box || !h.member {
-				lists[box] = append(lists[box], string(id))
+				lists[box] = append(lists[box], string(id), number)
 			}
 		}
 		epochs[box] = s.boxes[box]
@@ -269,27 +267,27 @@ func (s *sender) leave() {
 	for box, ids := range lists {
 		if _, err := s.members(box, epochs[box], nil, ids); err != nil {
 			s.mu.Lock()
-			for _, id := range ids {
-				s.goneLocked(box, message.ClientID(id.(string)))
+			for id, number := range all[box] {
+				s.goneLocked(box, id, number)
 			}
 			s.mu.Unlock()
 		}
 	}
 }
 
-func (r *records) goneLocked(box message.MailboxID, id message.ClientID) {
+func (r *records) goneLocked(box message.MailboxID, id message.ClientID, number uint64) {
 	if r.gone[box] == nil {
-		r.gone[box] = map[message.ClientID]struct{}{}
+		r.gone[box] = map[message.ClientID]uint64{}
 	}
-	r.gone[box][id] = struct{}{}
+	r.gone[box][id] = max(r.gone[box][id], number)
 }
 
 // stepArgs are what all parts of a step begin with.
 func (s *sender) stepArgs(more int) []any {
 	args := make([]any, 3, 3+more)
-	args[0], args[1], args[2] = s.clock().Unix(), max(1, int64(s.window/time.Second)), "0"
-	if s.repeats {
-		args[2] = "1"
+	args[0], args[1], args[2] = s.clock().Unix(), max(1, int64(s.window/time.Second)), "1"
+	if s.clustered { // a step each: one may be done before another that it should follow
+		args[2] = "0"
 	}
 	return args
 }

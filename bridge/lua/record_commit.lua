@@ -3,8 +3,8 @@
 -- refused when another owner holds the session, and not done again when its number has
 -- been. A part whose keys are damaged does not keep the others from being done.
 -- KEYS of each part {sID}:s; {mBOX}:meta when it is a mailbox's alone; {tN}:h
--- ARGV Unix seconds, seconds for which a message id is known, 1 when the step may have been
---      done, then for each part owner tag, header, [what keys of a mailbox begin with, its epoch], and what the
+-- ARGV Unix seconds, seconds for which a message id is known, 1 when what is a mailbox's alone
+--      comes in the order of its numbers, then for each part owner tag, header, [what keys of a mailbox begin with, its epoch], and what the
 --      groups have; of retained messages: the sender, its lease in ns, the {mBOX}:meta of
 --      the sender and its epoch (empty where they cannot be looked at: a Redis Cluster),
 --      then topic, value and 's' or 'd' of each. Header: number of the batch (8 bytes), how many arguments follow it
@@ -173,6 +173,8 @@ local function retain(key, n, at, to)
   return 0
 end
 
+local ordered = ARGV[3] == '1'
+
 local function part(key, tag, header, n, flags, at, last)
   if has(flags, RETAIN) then return retain(key, n, at, last) end
   local base, box = string.sub(key, 1, -2), nil
@@ -181,7 +183,13 @@ local function part(key, tag, header, n, flags, at, last)
     if call('HGET', box .. 'meta', 'epoch') ~= ARGV[at + 1] then return 1 end
     at = at + 2
   end
-  if not has(flags, NODE) then
+  if has(flags, NODE) then
+    if ordered then
+      local last = call('HGET', box .. 'meta', 'n')
+      if last and tonumber(last) >= n then return 0 end
+      call('HSET', box .. 'meta', 'n', string.format('%.0f', n))
+    end
+  else
     local answer = judge(key, tag, n, flags)
     if answer then return answer end
     if has(flags, WIPE) then
@@ -209,23 +217,18 @@ local function part(key, tag, header, n, flags, at, last)
 end
 
 -- A part of a session that is known and changes its queue only. It is the most common by
--- far, so it does as little as it can: an error is an answer here.
-local repeated = ARGV[3] == '1'
-
+-- far, so it does as little as it can: an error is an answer here. Its number is compared
+-- whether it was sent before or not: the first one may arrive behind its repetition.
 local function queue(key, tag, at, gone, ungone, come, states, ids, position)
-  local owner = trial('HGET', key, 'o')
-  if owner ~= tag then
-    if type(owner) == 'table' then return owner.err end
-    return 1
-  end
+  local r = trial('HMGET', key, 'o', 'g')
+  if r.err then return r.err end
+  local owner, last = r[1], r[2]
+  if owner ~= tag then return 1 end
+  if not last then return 2 end
   local figures = ARGV[at]
-  if repeated then
-    local last = trial('HGET', key, 'g')
-    if not last or type(last) == 'table' then return last and last.err or 2 end
-    if bytes('<I8', last, 2) >= bytes('<I8', figures, 2) then return 0 end
-  end
+  if bytes('<I8', last, 2) >= bytes('<I8', figures, 2) then return 0 end
   at = at + 1
-  local base, r = string.sub(key, 1, -2), nil
+  local base = string.sub(key, 1, -2)
   if gone > 0 then
     r = trial('XDEL', base .. 'q', unpack(ARGV, at, at + gone - 1))
     if type(r) == 'table' then return r.err end

@@ -188,17 +188,24 @@ func epoch(t *testing.T, c *trio, broken bool) bool {
 	return c.start().client(t, id).Receive().Payload == "kept" // as it is in Redis
 }
 
-// withoutOwner is the step of a commit that does not look whose session it is.
+// withoutOwner is the step of a commit that does not look whose session it is. Nor does it
+// compare numbers, as those of two owners may be the same by accident, and then it does nothing.
 func withoutOwner(t *testing.T) string {
 	b, err := os.ReadFile("../../bridge/lua/record_commit.lua")
 	if err != nil {
 		t.Error(err)
 	}
-	const rule = "if owner ~= tag then"
-	if n := strings.Count(string(b), rule); n != 2 {
-		t.Errorf("%q stands %d times in the step", rule, n)
+	text := string(b)
+	for rule, times := range map[string]int{
+		"if owner ~= tag then": 2,
+		"if bytes('<I8', last, 2) >= bytes('<I8', figures, 2) then": 1,
+	} {
+		if n := strings.Count(text, rule); n != times {
+			t.Errorf("%q stands %d times in the step", rule, n)
+		}
+		text = strings.ReplaceAll(text, rule, "if false then")
 	}
-	return strings.ReplaceAll(string(b), rule, "if false then")
+	return text
 }
 
 // trim: a has read a message from its inbox and dies before its commit.
