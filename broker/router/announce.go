@@ -112,11 +112,15 @@ func (r *Router) stillOurs(c *Client) bool {
 	return r.peers == nil || r.answered(r.askOwner(c))
 }
 
-// askOwner is the question of stillOurs.
+// askOwner is the question of stillOurs. A session that nobody else was told of is.
 func (r *Router) askOwner(c *Client) commitWait {
 	w := make(commitWait, 1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.unclaimed {
+		w <- nil
+		return w
+	}
 	r.store.Commit(c.batchLocked([]store.Op{touch}), w)
 	return w
 }

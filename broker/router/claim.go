@@ -20,7 +20,8 @@ func (r *Router) claim(ctx context.Context, q *ConnectRequest) (store.Claim, err
 		return store.Claim{}, nil
 	}
 	_, persistent := r.grant(q)
-	clean := !persistent && q.Clean
+	// A will of QoS 1 or 2 is a promise that another instance keeps when this one ends.
+	clean := !persistent && q.Clean && (q.Will == nil || q.Will.Message.QoS == 0)
 	if clean && r.cluster.Away() {
 		q.unclaimed = true
 		return store.Claim{}, nil
@@ -99,6 +100,11 @@ func (r *Router) claimLater(l *Link, q ConnectRequest) {
 			return
 		}
 		c.mu.Lock()
+		if c.link != l { // it has left meanwhile, and with it the session
+			c.mu.Unlock()
+			r.cluster.Release(q.ID)
+			return
+		}
 		committed := c.commitHeadLocked(true, false)
 		c.mu.Unlock()
 		if committed.wait(ctx) != nil {

@@ -23,27 +23,28 @@ type Client struct {
 	page     *paging              // nil for a session that is not persistent
 	inflight atomic.Int32         // as of the last step, for least_inflight
 
-	mu       sync.Mutex
-	link     *Link
-	sess     *session.Session
-	out      session.Output
-	subs     subset
-	rare     *rare // nil while there is nothing in it
-	head     store.Session
-	expiry   *due.Item
-	willDue  *due.Item
-	hook     *hooks.Client // the identity of the last connection, for its will
-	lend     lending
-	counted  counts // what of this session is in the node's totals
-	drops    *[stats.NumDropReasons]uint32
-	ended    bool
-	recorded bool // the store has a head of it: it is persistent, or has a will
-	unloaded bool // restored: what it has in flight is still in the store alone
-	ghost    bool // a clean session that ended with the process: only its will is left
-	clean    bool // the connect that takes over asks for a clean start
-	operator bool // an operator ends the session
-	tells    bool // out.Ops has records that tell of outcomes
-	told     bool // it ended, and what its queue had been asked has been told
+	mu        sync.Mutex
+	link      *Link
+	sess      *session.Session
+	out       session.Output
+	subs      subset
+	rare      *rare // nil while there is nothing in it
+	head      store.Session
+	expiry    *due.Item
+	willDue   *due.Item
+	hook      *hooks.Client // the identity of the last connection, for its will
+	lend      lending
+	counted   counts // what of this session is in the node's totals
+	drops     *[stats.NumDropReasons]uint32
+	ended     bool
+	recorded  bool // the store has a head of it: it is persistent, or has a will
+	unclaimed bool // nobody but this process knows of it: it came while the store was away
+	unloaded  bool // restored: what it has in flight is still in the store alone
+	ghost     bool // a clean session that ended with the process: only its will is left
+	clean     bool // the connect that takes over asks for a clean start
+	operator  bool // an operator ends the session
+	tells     bool // out.Ops has records that tell of outcomes
+	told      bool // it ended, and what its queue had been asked has been told
 }
 
 // rare is what few clients have.

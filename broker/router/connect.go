@@ -298,6 +298,7 @@ func (r *Router) sameRules(a, b *hooks.Client) bool {
 // commitHeadLocked commits the session's head with what else was recorded.
 func (c *Client) commitHeadLocked(fresh, unclaimed bool) commitWait {
 	w := make(commitWait, 1)
+	c.unclaimed = unclaimed
 	c.recorded = !unclaimed && (c.Persistent() || c.head.Will != nil && c.r.Settings().Durable || c.r.peers != nil)
 	c.nameWillLocked()
 	if !c.recorded {

@@ -45,6 +45,8 @@ type setup struct {
 	auth  hooks.Authorizer
 	hooks []mqtt.Hook
 	store *lagging
+
+	cluster Cluster // nil: the node is alone
 }
 
 func defaults() setup {
@@ -75,6 +77,7 @@ func newRig(t testing.TB, change func(*setup)) *rig {
 	g := &rig{t: t, store: s.store, stats: stats.NewNode(), due: due.New(time.Now), hooks: chain}
 	g.r = New(Options{
 		Log: slog.New(slog.DiscardHandler), Hooks: chain, Store: s.store, Stats: g.stats, Due: g.due, Now: time.Now, Settings: s.Settings,
+		Cluster: s.cluster,
 	})
 	if err := g.r.Restore(context.Background()); err != nil {
 		t.Fatal(err)

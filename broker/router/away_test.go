@@ -1,0 +1,80 @@
+package router
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// outOfReach is a cluster whose store is away until it is not.
+type outOfReach struct {
+	alone
+	back atomic.Bool
+
+	mu      sync.Mutex
+	claimed []message.ClientID
+}
+
+func (o *outOfReach) Away() bool { return !o.back.Load() }
+
+func (o *outOfReach) Claim(_ context.Context, id message.ClientID, _ func(*store.Session) bool, _ func(*store.Head)) (store.Claim, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.claimed = append(o.claimed, id)
+	return store.Claim{}, nil
+}
+
+func (o *outOfReach) asked(id message.ClientID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Contains(o.claimed, id)
+}
+
+// The will of a client that only this process knows of is sent when its connection is lost:
+// nobody else could.
+func TestWillOfAnUnclaimedClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := &outOfReach{}
+		g := newRig(t, func(s *setup) { s.cluster = away })
+		o := g.connect("o", dial{clean: true, ends: true})
+		o.subscribe(0, "will")
+		o.frames()
+		w := &Will{Message: text("will", "w", 0)}
+		c := g.connect("c", dial{clean: true, ends: true, will: w})
+		if away.asked("o") || away.asked("c") {
+			t.Error("a clean client waits for a store that is away")
+		}
+		c.drop()
+		synctest.Wait()
+		if got := payloads(o.receive()); got != "w" {
+			t.Errorf("sent %q", got)
+		}
+		o.drop()
+		away.back.Store(true)
+		g.r.pause() // those that were not claimed find that there is nothing to claim
+		synctest.Wait()
+		if away.asked("c") {
+			t.Error("it is claimed for a client that has left")
+		}
+	})
+}
+
+// A will of QoS 1 or 2 is a promise that needs the store.
+func TestWillNeedsTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := &outOfReach{}
+		g := newRig(t, func(s *setup) { s.cluster = away })
+		c := g.connect("c", dial{clean: true, ends: true, will: will("w", 0)})
+		if !away.asked("c") {
+			t.Error("the will would end with this process")
+		}
+		c.bye()
+		synctest.Wait()
+	})
+}
