@@ -71,7 +71,7 @@ func TestAnInterruptedReconnectCleansUp(t *testing.T) {
 	o := small(Reconnect, b.address())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	b.faults.connected = func(id string, visit int) {
+	b.connected = func(id string, visit int) {
 		if visit == 2 {
 			cancel()
 		}

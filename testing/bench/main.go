@@ -6,6 +6,10 @@
 // table at both in turn. The load comes from a process of its own for each run, so that no
 // heap of an earlier one is with it. It prints a markdown table, a line when a row is done.
 //
+// The rows that begin with "cluster: " have a table of their own: three instances of
+// Skein with one Redis, and beside them three clustered nats-servers and three aedes
+// processes with a Redis, where those can be installed.
+//
 // Exit codes: 0 every row is as required; 1 one is missed, something was lost, or it
 // could not be measured; 2 wrong usage.
 package main
@@ -19,6 +23,8 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -32,6 +38,25 @@ type settings struct {
 	skein     string
 	mosquitto string
 	broker    string
+	redis     string
+	beside    string
+}
+
+// choice is the rows that are measured: of one node, and of clusters.
+type choice struct {
+	rows    []row
+	cluster []clusterRow
+}
+
+func (c *choice) names() []string {
+	var names []string
+	for i := range c.rows {
+		names = append(names, c.rows[i].name)
+	}
+	for i := range c.cluster {
+		names = append(names, c.cluster[i].name)
+	}
+	return names
 }
 
 var errUsage = errors.New("wrong usage")
@@ -67,24 +92,30 @@ func bench(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rows := chosen(allRows(), s.only)
-	if len(rows) == 0 {
+	c := chosen(s)
+	if len(c.names()) == 0 {
 		return fmt.Errorf("%w: -only %v is no row", errUsage, s.only)
 	}
 	if s.list {
-		for _, r := range rows {
-			if _, err := fmt.Fprintln(stdout, r.name); err != nil {
+		for _, name := range c.names() {
+			if _, err := fmt.Fprintln(stdout, name); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	b, err := newBench(ctx, s, stderr)
+	b, err := newBench(ctx, s, c, stderr)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	return b.measure(ctx, rows, stdout)
+	if len(c.rows) > 0 {
+		err = b.measure(ctx, c.rows, stdout)
+	}
+	if len(c.cluster) > 0 && ctx.Err() == nil {
+		err = errors.Join(err, b.measureCluster(ctx, c.cluster, stdout))
+	}
+	return err
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -97,7 +128,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	fs.BoolVar(&s.list, "list", false, "print the names of the rows and end")
 	fs.StringVar(&s.skein, "skein", "", "a skein `binary` instead of one that is built now")
 	fs.StringVar(&s.mosquitto, "mosquitto", "mosquitto", "the mosquitto `binary`")
-	fs.StringVar(&s.broker, "broker", "", "`name=address[,pid]` of a broker that is running, to compare with instead of mosquitto")
+	fs.StringVar(&s.broker, "broker", "", "`name=address[,pid]` of a broker that is running, to compare with instead of mosquitto; clusters are left out then")
+	fs.StringVar(&s.redis, "redis", "redis-server", "the redis-server `binary` of the clusters")
+	fs.StringVar(&s.beside, "beside", strings.Join(peerNames(), ","), "what three instances are compared with, comma separated: nats (built with go install), aedes (npm); empty is nothing")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return s, err
@@ -117,6 +150,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		err = fmt.Errorf("-d: %v is not above 0", s.duration)
 	case s.broker != "":
 		_, err = parseRunning(s.broker)
+	default:
+		_, err = besides(s.beside)
 	}
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", errUsage, err)
@@ -124,14 +159,17 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	return s, nil
 }
 
-func chosen(rows []row, only *regexp.Regexp) []row {
-	var out []row
-	for _, r := range rows {
-		if only.MatchString(r.name) {
-			out = append(out, r)
-		}
+// chosen are the rows that -only names. A broker that was told has one address: it is
+// no cluster.
+func chosen(s settings) choice {
+	c := choice{
+		rows:    slices.DeleteFunc(allRows(), func(r row) bool { return !s.only.MatchString(r.name) }),
+		cluster: slices.DeleteFunc(clusterRows(), func(r clusterRow) bool { return !s.only.MatchString(r.name) }),
 	}
-	return out
+	if s.broker != "" {
+		c.cluster = nil
+	}
+	return c
 }
 
 // isInteractive is whether somebody watches.

@@ -150,7 +150,7 @@ func TestDuration(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var b strings.Builder
-	tab := &table{w: &b, other: "other"}
+	tab := &table{tally: tally{w: &b}, other: "other"}
 	tab.begin("a machine", []string{"one 1", "two 2"}, settings{runs: 3, duration: time.Second})
 	r := speedRow("-s pairs", 10, nil)
 	rep := load.Report{Median: load.Result{Rate: 50}, Against: &load.Comparison{Median: load.Result{Rate: 5, Label: "other", Lost: 1}, Ratio: load.Ratio{Rate: 10}}}
@@ -174,7 +174,7 @@ func TestTable(t *testing.T) {
 }
 
 func TestWhatTheOtherBrokerLosesIsOnlyTold(t *testing.T) {
-	tab := &table{w: io.Discard}
+	tab := &table{tally: tally{w: io.Discard}}
 	r := speedRow("x", 1, nil)
 	tab.row(&r, &load.Report{Against: &load.Comparison{Median: load.Result{Lost: 1}, Ratio: load.Ratio{Rate: 2}}}, stored{})
 	if err := tab.end(); err != nil {
@@ -185,7 +185,7 @@ func TestWhatTheOtherBrokerLosesIsOnlyTold(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"-runs", "0"}, {"-d", "0s"}, {"-d", "x"}, {"-only", "("}, {"-only", "no such row"}, {"more"},
-		{"-broker", "nix"}, {"-broker", "=a"}, {"-broker", "a=b,x"}, {"-broker", "a=b,0"},
+		{"-beside", "nats,x"}, {"-broker", "nix"}, {"-broker", "=a"}, {"-broker", "a=b,x"}, {"-broker", "a=b,0"},
 	} {
 		var errs strings.Builder
 		if code := run(t.Context(), args, nil, io.Discard, &errs); code != 2 || !strings.Contains(errs.String(), "bench: wrong usage: ") {
@@ -196,11 +196,15 @@ func TestUsage(t *testing.T) {
 		t.Errorf("-h: %d", code)
 	}
 	var out strings.Builder
-	if code := run(t.Context(), []string{"-list", "-only", "idle"}, nil, &out, io.Discard); code != 0 || strings.Count(out.String(), "\n") != 5 {
+	if code := run(t.Context(), []string{"-list", "-only", "idle"}, nil, &out, io.Discard); code != 0 || strings.Count(out.String(), "\n") != 6 {
 		t.Errorf("-list: %d, %s", code, out.String())
 	}
-	if rows := chosen(allRows(), regexp.MustCompile("")); len(rows) != len(allRows()) {
-		t.Errorf("%d rows without -only", len(rows))
+	all := settings{only: regexp.MustCompile("")}
+	if c := chosen(all); len(c.rows) != len(allRows()) || len(c.cluster) != len(clusterRows()) {
+		t.Errorf("%d and %d rows without -only", len(c.rows), len(c.cluster))
+	}
+	if all.broker = "a=b"; len(chosen(all).cluster) > 0 {
+		t.Error("one address is a cluster")
 	}
 	var errs strings.Builder
 	if code := run(t.Context(), []string{"-skein", "none", "-mosquitto", "none-either"}, nil, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "no mosquitto") {

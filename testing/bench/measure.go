@@ -21,18 +21,22 @@ type benchmark struct {
 	skein    side
 	guarded  side // Skein with users and rules
 	other    side
+	peers    []peer // clusters; the first is Skein
 	versions []string
 	stderr   io.Writer
 	watched  bool
+
+	clusterVersions []string
 }
 
-func newBench(ctx context.Context, s settings, stderr io.Writer) (*benchmark, error) {
+// newBench makes ready what the chosen rows need.
+func newBench(ctx context.Context, s settings, c choice, stderr io.Writer) (*benchmark, error) {
 	dir, err := os.MkdirTemp("", "skein-bench")
 	if err != nil {
 		return nil, err
 	}
 	b := &benchmark{settings: s, dir: dir, stderr: stderr, watched: isInteractive(stderr)}
-	if err := b.prepare(ctx); err != nil {
+	if err := b.prepare(ctx, c); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -44,8 +48,8 @@ func (b *benchmark) close() {
 	_ = os.RemoveAll(b.dir) // what is left is in the system's place for it
 }
 
-// prepare builds what is measured and the certificate that TLS needs.
-func (b *benchmark) prepare(ctx context.Context) error {
+// prepare builds what is measured and gets what it is compared with.
+func (b *benchmark) prepare(ctx context.Context, c choice) error {
 	// mosquitto gives up its rights before it reads its files.
 	if err := os.Chmod(b.dir, 0o755); err != nil {
 		return err
@@ -59,18 +63,30 @@ func (b *benchmark) prepare(ctx context.Context) error {
 			return fmt.Errorf("building skein: %w\n%s", err, out)
 		}
 	}
+	b.binary = binary
+	b.versions = append(b.versions, firstLine(ctx, binary, "version"))
+	var err error
+	if len(c.rows) > 0 {
+		err = b.prepareSingle(ctx, binary)
+	}
+	if err == nil && len(c.cluster) > 0 {
+		err = b.prepareCluster(ctx)
+	}
+	return err
+}
+
+// prepareSingle writes what one node is configured with, and finds the other broker.
+func (b *benchmark) prepareSingle(ctx context.Context, binary string) error {
 	cert, key, err := writeCertificate(b.dir)
 	if err != nil {
 		return err
 	}
-	b.binary = binary
 	b.skein = skeinSide(b.dir, binary, cert, key, "")
 	access, err := writeAccess(b.dir)
 	if err != nil {
 		return fmt.Errorf("writing users and rules: %w", err)
 	}
 	b.guarded = skeinSide(b.dir, binary, cert, key, access)
-	b.versions = append(b.versions, firstLine(ctx, binary, "version"))
 	if b.settings.broker != "" {
 		r, err := parseRunning(b.settings.broker)
 		b.other = runningSide(r)
@@ -87,7 +103,7 @@ func (b *benchmark) prepare(ctx context.Context) error {
 
 // measure runs the rows and prints the table; its error is what was missed.
 func (b *benchmark) measure(ctx context.Context, rows []row, stdout io.Writer) error {
-	t := &table{w: stdout, other: b.other.name}
+	t := &table{tally: tally{w: stdout}, other: b.other.name}
 	t.begin(machine(), b.versions, b.settings)
 	for i := range rows {
 		if b.settings.broker != "" && rows[i].scheme != "tcp" {

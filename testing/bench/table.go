@@ -9,20 +9,25 @@ import (
 	"github.com/skeinmq/skein/broker/load"
 )
 
-// table prints markdown as rows come in.
-type table struct {
+// tally is what rows have come to, and where they are printed.
+type tally struct {
 	w      io.Writer
-	other  string
 	missed []string
 	faults []string // of Skein: they count
 	notes  []string // of the other broker: they are told
 	err    error    // the first that a write had
 }
 
-func (t *table) printf(format string, args ...any) {
+func (t *tally) printf(format string, args ...any) {
 	if t.err == nil {
 		_, t.err = fmt.Fprintf(t.w, format, args...)
 	}
+}
+
+// table prints markdown as rows come in.
+type table struct {
+	tally
+	other string
 }
 
 func (t *table) begin(machine string, versions []string, s settings) {
@@ -43,7 +48,7 @@ func (t *table) row(r *row, rep *load.Report, own stored) {
 		if i > 0 {
 			name = ""
 		}
-		cells := []string{name, f.figure, f.skein, f.other, ratioText(f.ratio), f.required, t.verdict(r, f), f.p50, f.p99}
+		cells := []string{name, f.figure, f.skein, f.other, ratioText(f.ratio), f.required, t.verdict(r.name, f.figure, f.required, f.ok), f.p50, f.p99}
 		t.printf("| %s |\n", strings.Join(cells, " | "))
 	}
 	if err := rep.Median.Err(); err != nil {
@@ -57,19 +62,19 @@ func (t *table) row(r *row, rep *load.Report, own stored) {
 	}
 }
 
-func (t *table) verdict(r *row, f finding) string {
+func (t *tally) verdict(row, figure, required string, ok bool) string {
 	switch {
-	case f.required == "":
+	case required == "":
 		return ""
-	case f.ok:
+	case ok:
 		return "OK"
 	}
-	t.missed = append(t.missed, r.name+", "+f.figure)
+	t.missed = append(t.missed, row+", "+figure)
 	return "MISSED"
 }
 
 // end prints what went wrong; its error is what makes the command fail.
-func (t *table) end() error {
+func (t *tally) end() error {
 	if len(t.faults)+len(t.notes) > 0 {
 		t.printf("\n")
 	}
