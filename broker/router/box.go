@@ -15,6 +15,7 @@ type box struct {
 	subs    *topic.Tree[*Client, Sub]
 	shared  *topic.Tree[*Group, struct{}]
 	groups  groups
+	passed  passed           // by groups, to other mailboxes
 	replays message.Position // where the inbox ended when the box was adopted: up to there things may come again
 
 	mu      sync.Mutex

@@ -39,6 +39,8 @@ type Announcer interface {
 	// Join adds keys. done is told nil once every live instance routes by them.
 	Join(box message.MailboxID, keys []string, done store.Committed)
 	Leave(box message.MailboxID, keys []string)
+	// Mailbox is what the other instances call the mailbox that is empty here.
+	Mailbox() message.MailboxID
 	// Online says how many members of a shared group are connected in a mailbox.
 	Online(box message.MailboxID, key string, n int)
 	// Latest waits until every retained message that was set before the call, anywhere,
@@ -96,6 +98,9 @@ func (alone) Leave(message.MailboxID, []string) {}
 
 // Online implements Announcer.
 func (alone) Online(message.MailboxID, string, int) {}
+
+// Mailbox implements Announcer.
+func (alone) Mailbox() message.MailboxID { return "" }
 
 // Latest implements Announcer.
 func (alone) Latest(context.Context) error { return nil }

@@ -241,6 +241,8 @@ func (r *Router) deleteSession(c *Client) {
 	var woken []*Group
 	if c.recorded || r.peers == nil { // else what it has is in its records, which are another process's
 		woken = c.giveBackLocked(nil)
+	} else if c.Persistent() {
+		c.quitAllLocked()
 	}
 	for s := range c.subs.all() {
 		woken = append(woken, c.removeLocked(s)...)

@@ -233,7 +233,7 @@ func (u *run) forward() {
 	}
 	for _, s := range rt.spread {
 		for i := range u.n {
-			u.p.r.sendGroup(s, u.message(i), nil, false, u.p.pending)
+			u.p.r.sendGroup(s, u.message(i), false, u.p.pending)
 		}
 	}
 }
@@ -275,7 +275,7 @@ func (r *Router) forward(peers []message.MailboxID, groups []*spread, m *message
 		}
 	}
 	for _, s := range groups {
-		r.sendGroup(s, m, nil, again, wait)
+		r.sendGroup(s, m, again, wait)
 	}
 }
 
@@ -298,19 +298,20 @@ type nobody struct{}
 func (nobody) Committed(error) {}
 
 // sendGroup gives a message to a shared group that has members in several mailboxes.
-func (r *Router) sendGroup(s *spread, m *message.Message, tried []message.MailboxID, again bool, wait func() *Pending) {
-	box, ok := s.choose(tried)
+func (r *Router) sendGroup(s *spread, m *message.Message, again bool, wait func() *Pending) {
+	if again && m.QoS == 2 {
+		if box := s.first(r.cluster.Mailbox()); box != "" { // it goes round
+			r.appendGroup(box, s.key, m, nil, true, wait)
+		}
+		return
+	}
+	box, ok := s.choose()
 	switch {
 	case !ok:
 		r.stats.Drop(stats.DropNoSubscriber, 1)
 	case box == "":
-		if again && m.QoS == 2 && s.local.knows(m.ID) {
-			return
-		}
 		s.local.publish(m, wait)
 	default:
-		b := bundleOf(m)
-		b.Group, b.Tried, b.Again = s.key, tried, again
-		r.send(box, b, wait)
+		r.appendGroup(box, s.key, m, nil, again, wait)
 	}
 }

@@ -40,6 +40,8 @@ type groupKey struct {
 type groups struct {
 	mu    sync.Mutex
 	byKey map[groupKey]*Group
+
+	former []former // the newest last; in a cluster
 }
 
 // member is one session's part in a group.
@@ -108,6 +110,16 @@ func (r *Router) leaveLocked(c *Client, s *subscription) []*Group {
 	return c.giveBackLocked(func(o *member) bool { return o == m })
 }
 
+// quitAllLocked takes the client out of its groups with all that it was given as a member.
+func (c *Client) quitAllLocked() {
+	for _, m := range c.rareLocked().members {
+		m.quit()
+	}
+	if c.rare != nil {
+		c.rare.members = nil
+	}
+}
+
 // quit takes a member out of its group, which ends with the last one. The client's lock is
 // held.
 func (mb *member) quit() {
@@ -119,6 +131,9 @@ func (mb *member) quit() {
 	g.members = slices.Concat(g.members[:j], g.members[j+1:])
 	if g.sticky == mb {
 		g.sticky = nil
+	}
+	if r.peers != nil && mb.c.Persistent() {
+		b.groups.leftLocked(g.key, mb.c.ID)
 	}
 	last := len(g.members) == 0
 	if last {

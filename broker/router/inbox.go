@@ -235,31 +235,6 @@ func (p *Publisher) takeRun(rt *route, b *message.Bundle) {
 	runs.Put(u)
 }
 
-// toGroup gives the messages of a bundle to a member of a group. A mailbox that has none
-// online hands them on.
-func (p *Publisher) toGroup(b *message.Bundle) {
-	name, filter, _ := strings.Cut(b.Group, "/")
-	key := groupKey{name, topic.Filter(filter)}
-	for i := range b.Items {
-		m := b.Message(i).Clone()
-		g := p.box.groups.get(key)
-		if m.QoS == 2 && p.feed.from.again && g != nil && g.knows(m.ID) {
-			continue
-		}
-		if g != nil && (g.online() > 0 || m.QoS == 0) {
-			g.publish(m, p.wait(m.QoS))
-			continue
-		}
-		if m.QoS == 0 || !p.r.handOn(b.Group, m, append(slices.Clone(b.Tried), p.box.id), g == nil, p.feed.from.again, p.wait(m.QoS)) {
-			if g == nil { // it ended
-				p.r.stats.Drop(stats.DropSessionEnded, 1)
-				continue
-			}
-			g.publish(m, p.wait(m.QoS))
-		}
-	}
-}
-
 func (g *groups) get(key groupKey) *Group {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -274,27 +249,6 @@ func (g *Group) knows(id message.ID) bool {
 	waits := slices.ContainsFunc(g.queue.list, func(w waiting) bool { return w.m.ID == id })
 	g.mu.Unlock()
 	return waits || slices.ContainsFunc(members, func(mb *member) bool { return mb.c.knows(id) })
-}
-
-// handOn gives a message to a mailbox of the group that was not tried: one that has a
-// member online, or any that has a member. It reports false if there is none.
-func (r *Router) handOn(key string, m *message.Message, tried []message.MailboxID, any, again bool, wait func() *Pending) bool {
-	_, filter, _ := strings.Cut(key, "/")
-	best, most := message.MailboxID(""), -1
-	r.peers.mu.RLock()
-	r.peers.groups.Match(sample(filter), func(_ topic.Filter, g peerGroup, online *int) {
-		if g.key == key && *online > most && (any || *online > 0) && !slices.Contains(tried, g.box) {
-			best, most = g.box, *online
-		}
-	})
-	r.peers.mu.RUnlock()
-	if best == "" {
-		return false
-	}
-	b := bundleOf(m)
-	b.Group, b.Tried, b.Again = key, tried, again
-	r.send(best, b, wait)
-	return true
 }
 
 // sample is a topic name that a filter matches.
@@ -325,7 +279,7 @@ func (r *Router) handOnGroup(key string) {
 			}
 			pend := &Pending{owner: handed{g, w}}
 			pend.left.Store(1)
-			if !r.handOn(key, w.m, []message.MailboxID{b.id}, false, true, func() *Pending { return pend }) {
+			if !r.pass(b, key, w.m, false, func() *Pending { return pend }) {
 				g.mu.Lock()
 				g.takeBackLocked([]waiting{w})
 				g.mu.Unlock()
@@ -334,6 +288,21 @@ func (r *Router) handOnGroup(key string) {
 			pend.done()
 		}
 	}
+}
+
+// pass gives what waits in a group to another mailbox: see handOn. wait is told when it is
+// there; its owner is told if the mailbox is gone.
+func (r *Router) pass(b *box, key string, m *message.Message, any bool, wait func() *Pending) bool {
+	me := []message.MailboxID{r.nameOf(b)}
+	to := r.onlineOf(key, me, any)
+	if to == "" {
+		return false
+	}
+	if m.QoS == 2 {
+		b.passed.add(keyOf(key), m.ID)
+	}
+	r.appendGroup(to, key, m, me, true, wait)
+	return true
 }
 
 // relay gives what waits in a group that has lost its last member here to a mailbox that
@@ -354,7 +323,7 @@ func (r *Router) relay(g *Group, w waiting) bool {
 	}
 	pend := &Pending{owner: handed{g, w}}
 	pend.left.Store(1)
-	ok := r.handOn(g.key.record(), w.m, []message.MailboxID{g.box.id}, true, true, func() *Pending { return pend })
+	ok := r.pass(g.box, g.key.record(), w.m, true, func() *Pending { return pend })
 	if ok {
 		pend.done()
 	}
@@ -395,6 +364,7 @@ func (h handed) Refuse(*Pending) {
 
 // again gives the message to the group here, or to another mailbox.
 func (h handed) again() {
+	h.g.box.passed.remove(h.g.key, h.w.m.ID)
 	h.g.mu.Lock()
 	last := len(h.g.members) == 0
 	if !last {
@@ -409,22 +379,12 @@ func (h handed) again() {
 	}
 }
 
-// knows asks the store whether the session was given a message before. Redis away, it
-// waits.
+// knows reports whether the session was given a message before: see Router.knows.
 func (c *Client) knows(id message.ID) bool {
 	if !c.Persistent() {
 		return false
 	}
-	for {
-		known, err := c.r.cluster.Known(context.Background(), c.ID, id)
-		if err == nil {
-			return known
-		}
-		c.r.log.Error("cannot tell whether a session knows a message", "client", string(c.ID), "error", err)
-		if !c.r.pause() {
-			return false
-		}
-	}
+	return c.r.knows(c.ID, id)
 }
 
 // pause waits a moment before something is tried again. It reports false when the router
@@ -525,7 +485,15 @@ func (r *Router) forget(c *Client) {
 	l := c.link
 	c.recorded = false // nothing of it is committed from here
 	c.head.Will = nil
+	var t *transit
+	if c.page != nil {
+		t, c.page.transit = c.page.transit, nil
+	}
 	c.mu.Unlock()
+	if t != nil { // the session has what was kept, wherever it is
+		t.drop()
+		dropKept(t.late)
+	}
 	if l != nil {
 		_ = r.takeOver(ctx, c, false) // a connection that does not end in time finds its session ended
 	}

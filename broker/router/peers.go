@@ -138,19 +138,21 @@ func findSpread(list []*spread, key string) *spread {
 // members here when it answers none. Mailboxes take turns by the members they have
 // online; without any online anywhere it waits here, or in the first mailbox that has
 // members, which is the same one for everybody.
-func (s *spread) choose(tried []message.MailboxID) (message.MailboxID, bool) {
+func (s *spread) choose() (message.MailboxID, bool) {
 	here := 0
 	if s.local != nil {
 		here = s.local.online()
 	}
 	total := here
 	for i := range s.parts {
-		if !slices.Contains(tried, s.parts[i].box) {
-			total += s.parts[i].online
-		}
+		total += s.parts[i].online
 	}
 	if total == 0 {
-		return s.fallback(tried)
+		if s.local != nil {
+			return "", true
+		}
+		best := s.first("")
+		return best, best != ""
 	}
 	s.next++
 	n := s.next % total
@@ -159,9 +161,6 @@ func (s *spread) choose(tried []message.MailboxID) (message.MailboxID, bool) {
 	}
 	n -= here
 	for i := range s.parts {
-		if slices.Contains(tried, s.parts[i].box) {
-			continue
-		}
 		if n -= s.parts[i].online; n < 0 {
 			return s.parts[i].box, true
 		}
@@ -169,17 +168,18 @@ func (s *spread) choose(tried []message.MailboxID) (message.MailboxID, bool) {
 	return "", s.local != nil
 }
 
-func (s *spread) fallback(tried []message.MailboxID) (message.MailboxID, bool) {
-	if s.local != nil {
-		return "", true
-	}
+// first is the mailbox with the lowest id, of which own is that of the members here.
+func (s *spread) first(own message.MailboxID) message.MailboxID {
 	best := message.MailboxID("")
+	if s.local != nil {
+		best = own
+	}
 	for i := range s.parts {
-		if b := s.parts[i].box; !slices.Contains(tried, b) && (best == "" || b < best) {
+		if b := s.parts[i].box; best == "" || b < best {
 			best = b
 		}
 	}
-	return best, best != ""
+	return best
 }
 
 // online is how many members are connected.

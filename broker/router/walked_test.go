@@ -16,7 +16,9 @@ func numbered(seq uint64, payload string) *message.Message {
 }
 
 // live routes a message that is retained already.
-func (g *rig) live(m *message.Message) { g.r.route(m, g.r.own.match(m.Topic, nil, nil), nil, nil, origin{}) }
+func (g *rig) live(m *message.Message) {
+	g.r.route(m, g.r.own.match(m.Topic, nil, nil), nil, nil, origin{})
+}
 
 // What a walk has sent does not come live behind it, nor what it replaced.
 func TestRetainedThenLive(t *testing.T) {

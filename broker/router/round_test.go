@@ -1,0 +1,174 @@
+package router
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/skeinmq/skein/broker/message"
+	"github.com/skeinmq/skein/hooks/store"
+)
+
+// told is an Acker that knows whether it was answered.
+type toldAcker struct{ done, refused bool }
+
+func (a *toldAcker) Ack([]message.PacketID, byte, byte) { a.done = true }
+func (*toldAcker) Defer(*Pending)                       {}
+func (a *toldAcker) Complete(*Pending)                  { a.done = true }
+func (a *toldAcker) Refuse(*Pending)                    { a.refused = true }
+
+// A session is expected here, and its mailbox is taken over by this process meanwhile: who
+// published for it is answered.
+func TestExpectedAndAdopted(t *testing.T) {
+	g := newRig(t, nil)
+	g.r.peers = newPeers()
+	head := store.Head{Session: Session{ID: "s", Expiry: 3600}, Subs: []Subscription{{Filter: "t", QoS: 1}}}
+	g.r.expect(&head)
+	a := &toldAcker{}
+	pend := &Pending{owner: a}
+	pend.left.Store(1)
+	g.r.route(numbered(1, "x"), g.r.own.match("t", nil, nil), nil, func() *Pending { return pend }, origin{})
+	pend.done()
+	if a.done {
+		t.Fatal("it was not kept")
+	}
+	g.r.adoptHead(newBox("old"), &store.AdoptedHead{Head: head}, false)
+	if !a.done || a.refused {
+		t.Errorf("answered %v, refused %v", a.done, a.refused)
+	}
+}
+
+// parcel is a bundle on its way.
+type parcel struct {
+	to message.MailboxID
+	b  message.Bundle
+}
+
+// post is a cluster whose inboxes the test looks into.
+type post struct {
+	alone
+	sent []parcel
+	gone int // mailboxes refuse so many
+}
+
+func (*post) Mailbox() message.MailboxID { return "m" }
+
+func (p *post) Append(to message.MailboxID, b *message.Bundle, done store.Committed) {
+	p.sent = append(p.sent, parcel{to, *b})
+	if p.gone--; p.gone >= 0 {
+		done.Committed(store.ErrFenced)
+		return
+	}
+	done.Committed(nil)
+}
+
+func (*post) Claim(context.Context, message.ClientID, func(*store.Session) bool, func(*store.Head)) (store.Claim, error) {
+	return store.Claim{Found: true}, nil // whatever there is lives here
+}
+
+// newPost is a node with the mailbox m; a and z have members of the group g/t too.
+func newPost(t *testing.T) (*rig, *post) {
+	g := newRig(t, nil)
+	p := &post{}
+	g.r.cluster, g.r.peers = p, newPeers()
+	g.r.Route(1, []store.RouteChange{{Box: "a", Key: "$share/g/t", Online: 1}, {Box: "z", Key: "$share/g/t", Online: 0}})
+	g.r.adopted.put(g.r.newFeed(g.r.own))
+	return g, p
+}
+
+// arrive has a message of the group come through the own inbox.
+func (g *rig) arrive(at message.Position, m *message.Message, again bool, tried ...message.MailboxID) {
+	m.Retain = false
+	b := bundleOf(m)
+	b.Group, b.Again, b.Tried = "g/t", again, tried
+	g.r.Deliver("", at, b, nobody{})
+}
+
+// A QoS 2 message of a group that may have been routed before goes to every mailbox of the
+// group, until one knows it.
+func TestGroupMessageGoesRound(t *testing.T) {
+	g, p := newPost(t)
+	s := g.connect("s", dial{})
+	s.subscribe(2, "$share/g/t")
+	m := numbered(1, "x")
+	rt := &spread{key: "g/t", local: g.r.own.groups.get(keyOf("g/t")), parts: []part{{"z", 0}, {"a", 1}}}
+	g.r.sendGroup(rt, m, true, nil)
+	g.arrive(1, numbered(2, "y"), true)
+	if len(p.sent) != 2 || p.sent[0].to != "a" || p.sent[1].to != "z" || !p.sent[0].b.Again || !p.sent[1].b.Again || len(p.sent[1].b.Tried) > 0 {
+		t.Errorf("sent %v", p.sent)
+	}
+	g.arrive(2, numbered(3, "z"), true, "z") // the last one hands it on
+	if got := payloads(s.receive()); got != "z" {
+		t.Errorf("received %q", got)
+	}
+}
+
+// A mailbox without members online knows what it has handed on, unless that comes back, and
+// each group of its own.
+func TestHandedOnIsKnown(t *testing.T) {
+	g, p := newPost(t)
+	s := g.connect("s", dial{})
+	s.subscribe(2, "$share/g/t")
+	s.drop()
+	g.arrive(1, numbered(1, "x"), false)
+	if len(p.sent) != 1 || p.sent[0].to != "a" || len(p.sent[0].b.Tried) != 1 || p.sent[0].b.Tried[0] != "m" {
+		t.Fatalf("sent %v", p.sent)
+	}
+	g.arrive(2, numbered(1, "x"), true)
+	if len(p.sent) != 1 {
+		t.Errorf("a repetition was not known: %v", p.sent)
+	}
+	if !g.r.own.passed.has(keyOf("g/t"), numbered(1, "").ID) || g.r.own.passed.has(keyOf("h/t"), numbered(1, "").ID) {
+		t.Error("what one group has handed on is another's")
+	}
+	g.arrive(3, numbered(1, "x"), true, "a", "z")
+	s = g.connect("s", dial{})
+	if got := payloads(s.receive()); got != "x" {
+		t.Errorf("received %q of what came back", got)
+	}
+}
+
+// What a mailbox refuses that is gone is given to a member here, and is not lost.
+func TestHandOnRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, p := newPost(t)
+		s := g.connect("s", dial{})
+		s.subscribe(2, "$share/g/t")
+		s.drop()
+		p.gone = 1
+		g.arrive(1, numbered(1, "x"), false)
+		g.r.Route(2, []store.RouteChange{{Box: "a", Key: "$share/g/t", Delete: true}, {Box: "z", Key: "$share/g/t", Delete: true}})
+		<-time.After(2 * retryPause) // of the bubble's clock
+		synctest.Wait()
+		s = g.connect("s", dial{})
+		if got := payloads(s.receive()); len(p.sent) != 1 || got != "x" {
+			t.Errorf("received %q, sent %v", got, p.sent)
+		}
+	})
+}
+
+// What waits in a group without members, and a mailbox refuses, is tried again after a while,
+// not at once for ever.
+func TestRelayRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, p := newPost(t)
+		s := g.connect("s", dial{})
+		s.subscribe(2, "$share/g/t")
+		key := keyOf("g/t")
+		group := g.r.own.groups.get(key)
+		s.unsubscribe("$share/g/t")
+		p.gone = 1 << 20
+		if !g.r.relay(group, waiting{m: numbered(1, "x"), seq: firstGroupSeq}) {
+			t.Fatal("there is nobody to relay to")
+		}
+		<-time.After(5*retryPause + retryPause/2) // of the bubble's clock
+		synctest.Wait()
+		if n := len(p.sent); n != 6 {
+			t.Errorf("sent %d times", n)
+		}
+		if !g.r.own.passed.has(key, numbered(1, "").ID) {
+			t.Error("it is not known that it was handed on")
+		}
+	})
+}
