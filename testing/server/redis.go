@@ -119,18 +119,27 @@ func RedisDir(t testing.TB) string {
 }
 
 // FreeAddr is a loopback address that nobody listens at, of a port that the system gives to
-// no connection by itself: who listens there can be started again. Another process may
-// take it before it is used, as a program that is told its port cannot be helped.
+// no connection by itself: who listens there can be started again. It is the test's until that
+// ends: a UDP socket, which nobody else has a use for, keeps other tests away from the port,
+// also those of other processes.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	const first, count, tries = 20000, 12768, 100
+	ip := net.IPv4(127, 0, 0, 1)
 	for range tries {
-		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: first + rand.IntN(count)})
+		port := first + rand.IntN(count)
+		mine, err := net.ListenUDP("udp", &net.UDPAddr{IP: ip, Port: port})
 		if err != nil {
-			continue // somebody has it
+			continue // another test has it
+		}
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
+		if err != nil {
+			_ = mine.Close() // nothing was sent
+			continue         // somebody listens there
 		}
 		addr := l.Addr().String()
-		_ = l.Close() // it has served
+		_ = l.Close()                          // it has served
+		t.Cleanup(func() { _ = mine.Close() }) // as above
 		return addr
 	}
 	t.Fatal("no free port")
