@@ -8,5 +8,7 @@
 // build, and when the stream ends while a package is still running: a broken
 // pipe must not look like success. Lines that are not JSON are passed through.
 //
+// The stream may be that of several runs, one behind the other, also of one package.
+//
 // It runs no goroutine and imports nothing of the broker.
 package main

@@ -32,6 +32,7 @@ const (
 
 type pkg struct {
 	state       pkgState
+	begun       bool
 	output      []string // what belongs to no test
 	failedTests int
 }
@@ -150,10 +151,14 @@ func (s *summary) pkgOf(name string) *pkg {
 func (s *summary) pkg(e event) {
 	p := s.pkgOf(e.Package)
 	switch e.Action {
+	case "start":
+		s.again(e.Package, p)
 	case "output":
 		p.output = append(p.output, e.Output)
 	case "pass":
-		p.state = passed
+		if p.state != failed { // once is enough
+			p.state = passed
+		}
 		s.print(fmt.Sprintf("ok    %s (%.1fs)\n", e.Package, e.Elapsed))
 	case "skip":
 		p.state = skipped
@@ -167,6 +172,24 @@ func (s *summary) pkg(e event) {
 		s.print(strings.Join(p.output, ""))
 		s.print(fmt.Sprintf("FAIL  %s (%.1fs)\n", e.Package, e.Elapsed))
 	}
+}
+
+// again begins a package, which may have been tested before with other tests.
+func (s *summary) again(name string, p *pkg) {
+	if p.begun && p.state == running {
+		s.cutOff(name, p)
+	}
+	p.begun, p.output, p.failedTests = true, nil, 0
+	if p.state != failed {
+		p.state = running
+	}
+}
+
+// cutOff ends a package of which nothing more was read.
+func (s *summary) cutOff(name string, p *pkg) {
+	s.flush(name)
+	s.fails = append(s.fails, name+" (no result: the stream ended early)")
+	p.state = failed
 }
 
 // flush prints the tests of a package that never ended: a panic, an os.Exit or
@@ -198,9 +221,7 @@ func (s *summary) finish() bool {
 	for _, name := range names {
 		p := s.pkgs[name]
 		if p.state == running {
-			s.flush(name)
-			s.fails = append(s.fails, name+" (no result: the stream ended early)")
-			p.state = failed
+			s.cutOff(name, p)
 		}
 		count[p.state]++
 	}

@@ -41,6 +41,22 @@ func TestSummary(t *testing.T) {
 {"Action":"fail","Package":"p"}
 `, false, "1 passed, 0 failed, 0 skipped", "p (no test failed"},
 		{"cut off", start, false, "0 passed, 0 failed, 0 skipped", "the stream ended early"},
+		{"twice", start + `{"Action":"pass","Package":"p","Test":"A"}
+{"Action":"pass","Package":"p"}
+` + start + `{"Action":"pass","Package":"p","Test":"B"}
+{"Action":"pass","Package":"p"}
+`, true, "2 passed, 0 failed, 0 skipped", "packages: 1 ok, 0 failed, 0 without tests"},
+		{"twice, and failed first", start + `{"Action":"fail","Package":"p","Test":"A"}
+{"Action":"fail","Package":"p"}
+` + start + `{"Action":"pass","Package":"p","Test":"B"}
+{"Action":"pass","Package":"p"}
+`, false, "1 passed, 1 failed, 0 skipped", "packages: 0 ok, 1 failed, 0 without tests"},
+		{"twice, and cut off first", start + `{"Action":"output","Package":"p","Test":"A","Output":"    wrong\n"}
+` + start + `{"Action":"pass","Package":"p","Test":"B"}
+{"Action":"pass","Package":"p"}
+`, false, "1 passed, 1 failed, 0 skipped", "p A (did not end)"},
+		{"twice, and cut off then", start + `{"Action":"pass","Package":"p"}
+` + start, false, "0 passed, 0 failed, 0 skipped", "the stream ended early"},
 		{"not json", "WARNING: DATA RACE\n", true, "0 passed, 0 failed, 0 skipped", "WARNING: DATA RACE\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
