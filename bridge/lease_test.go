@@ -181,6 +181,29 @@ func TestRetakenWithChanges(t *testing.T) {
 	}
 }
 
+// Another instance had applied changes that Redis has lost since: their positions count. Who has
+// not applied them is not refused for ever when its lease is taken again.
+func TestRetakenBehindLostChanges(t *testing.T) {
+	r := server.StartRedis(t)
+	a := joined(t, r.Addr)
+	before := a.routes.applied.now()
+	if _, err := a.routes.end(t.Context(), before+5); err != nil {
+		t.Fatal(err)
+	}
+	lapse(t, a)
+	server.Poll(t, 0, func() bool {
+		o := newOutcome()
+		a.Confirm(a.routes.applied.now(), o)
+		return o.wait(t) == nil
+	})
+	if got := a.routes.applied.now(); got < before+5 {
+		t.Errorf("confirmed at %d, before %d", got, before+5)
+	}
+	if err := a.change1(t, "x"); err != nil {
+		t.Error(err)
+	}
+}
+
 // lapse ends the own lease of a node as one who stops waiting for it does, and waits until
 // it is known there.
 func lapse(t testing.TB, n *mailNode) {

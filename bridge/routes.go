@@ -197,7 +197,7 @@ func (r *routes) forget(box message.MailboxID) {
 // end is the position of the last route change in Redis. What was applied here and is
 // lost there keeps its numbers.
 func (r *routes) end(ctx context.Context, applied message.Position) (message.Position, error) {
-	v, err := r.step(ctx, stepRouteEnd, []string{r.keys.meta()}, uint64(applied))
+	v, err := r.step(ctx, stepRouteEnd, []string{r.keys.meta(), r.keys.routes()}, uint64(applied))
 	if err != nil {
 		return 0, err
 	}
