@@ -10,9 +10,7 @@ const [port, redisPort] = process.argv.slice(2).map(Number)
 const redis = { host: '127.0.0.1', port: redisPort }
 
 const broker = await Aedes.createBroker({
-  concurrency: 1000,
-  queueLimit: 100000,
-  mq: require('mqemitter-redis')({ ...redis, concurrency: 1000 }),
+  mq: require('mqemitter-redis')(redis),
   // By default a session gets no more than 1000 of the messages that wait for it.
   persistence: require('aedes-persistence-redis')({ ...redis, maxSessionDelivery: 10000000 })
 })

@@ -109,6 +109,9 @@ func TestClusterTable(t *testing.T) {
 	r := clusterRow{name: clusterPrefix + "-s pairs", figures: []figure{messages.atLeast(100), lost.none(), p99Time}}
 	fast := load.Result{Rate: 200, Expected: 9, Latency: &load.LatencyResult{P99: 1000}}
 	slow := load.Result{Rate: 50, Expected: 9, Lost: 4}
+	if got := ratioText(.00123); got != "0.00123 ×" || ratioText(0) != "" {
+		t.Errorf("%q", got)
+	}
 	tab.row(&r, []clusterResult{{load: fast}, {load: slow}, {absent: errors.New("not to be had")}})
 	tab.row(&r, []clusterResult{{load: slow, end: errors.New("did not end")}, {load: fast}, {load: fast}})
 	err := tab.end()

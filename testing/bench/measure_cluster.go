@@ -13,7 +13,7 @@ import (
 )
 
 // peerWithin bounds one run of what is compared with: some rows are more than it can do.
-const peerWithin = 2 * time.Minute
+const peerWithin = 5 * time.Minute
 
 // peerNames are what three instances of Skein can be compared with.
 func peerNames() []string { return []string{"nats", "aedes"} }
@@ -103,8 +103,8 @@ func (b *benchmark) measurePeer(ctx context.Context, r *clusterRow, p *peer, bou
 			defer cancel()
 		}
 		res, err := r.run(ctx, o, c, use)
-		if err == nil && bounded && ctx.Err() != nil {
-			err = fmt.Errorf("it took more than %v", peerWithin)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("a run took more than %v", peerWithin)
 		}
 		return res, err
 	}

@@ -95,5 +95,8 @@ func ratioText(x float64) string {
 	if x == 0 {
 		return ""
 	}
+	if x < .1 {
+		return short(x) + " ×"
+	}
 	return two(x) + " ×"
 }
