@@ -21,6 +21,7 @@ type Bundle struct {
 	QoS       byte
 	Again     bool        // may have been routed before: who knows a message's ID skips it
 	Match     bool        // for the mailbox's own subscriptions
+	Taken     bool        // of a group, from a mailbox that was taken over: who has only handed the message on does not know it
 	Group     string      // "group/filter" whose member gets it; empty is none
 	Tried     []MailboxID // mailboxes of the group that had no member online
 	Items     []BundleItem
@@ -40,6 +41,7 @@ const (
 	bundleAgain = 1 << iota
 	bundleMatch
 	bundleGroup
+	bundleTaken
 )
 
 const (
@@ -73,6 +75,9 @@ func (b *Bundle) Append(dst []byte) []byte {
 	}
 	if b.Group != "" {
 		flags |= bundleGroup
+	}
+	if b.Taken {
+		flags |= bundleTaken
 	}
 	dst = append(dst, bundleVersion, b.QoS, flags)
 	for _, n := range [...]uint64{uint64(b.Matched), b.First.Run, b.First.Seq, uint64(b.Created)} {
@@ -166,7 +171,7 @@ func (b *Bundle) Parse(data []byte) (rest []byte, err error) {
 	items := b.Items[:0]
 	*b = Bundle{QoS: r.byte()}
 	flags := r.byte()
-	b.Again, b.Match = flags&bundleAgain != 0, flags&bundleMatch != 0
+	b.Again, b.Match, b.Taken = flags&bundleAgain != 0, flags&bundleMatch != 0, flags&bundleTaken != 0
 	b.Matched = Position(r.uint64())
 	b.First = ID{r.uint64(), r.uint64()}
 	b.Created = int64(r.uint64())

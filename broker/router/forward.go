@@ -301,7 +301,7 @@ func (nobody) Committed(error) {}
 func (r *Router) sendGroup(s *spread, m *message.Message, again bool, wait func() *Pending) {
 	if again && m.QoS == 2 {
 		if box := s.first(r.cluster.Mailbox()); box != "" { // it goes round
-			r.appendGroup(box, s.key, m, nil, true, wait)
+			r.send(box, groupBundle(s.key, m, nil, true), wait)
 		}
 		return
 	}
@@ -312,6 +312,6 @@ func (r *Router) sendGroup(s *spread, m *message.Message, again bool, wait func(
 	case box == "":
 		s.local.publish(m, wait)
 	default:
-		r.appendGroup(box, s.key, m, nil, again, wait)
+		r.send(box, groupBundle(s.key, m, nil, again), wait)
 	}
 }

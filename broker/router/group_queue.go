@@ -239,6 +239,11 @@ func (r *Router) restoreWaiting(ctx context.Context, b *box, taken map[*Group]ma
 	q := &g.queue
 	q.list = append(q.list, waiting{m, seq})
 	q.bytes += int64(m.Size())
+	q.given(seq)
+}
+
+// given keeps the number of a record from being given once more.
+func (q *groupQueue) given(seq uint64) {
 	if seq >= firstGroupSeq {
 		q.back = max(q.back, seq-firstGroupSeq+1)
 	} else {

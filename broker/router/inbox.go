@@ -301,7 +301,7 @@ func (r *Router) pass(b *box, key string, m *message.Message, any bool, wait fun
 	if m.QoS == 2 {
 		b.passed.add(keyOf(key), m.ID)
 	}
-	r.appendGroup(to, key, m, me, true, wait)
+	r.send(to, groupBundle(key, m, me, true), wait)
 	return true
 }
 
@@ -425,6 +425,9 @@ func (r *Router) Adopt(id message.MailboxID, a *store.Adoption) {
 	taken := map[*Group]map[message.ID]bool{}
 	for i := range a.Groups {
 		e := &a.Groups[i]
+		if r.waitedRound(b, e.Group, waiting{e.Msg, e.Seq}) {
+			continue
+		}
 		r.restoreWaiting(context.Background(), b, taken, e.Group, e.Seq, e.Msg)
 	}
 	for i := range a.Delayed {

@@ -26,6 +26,7 @@ type grouped struct {
 	tried []message.MailboxID // who handed it on; then it does not go round
 	again bool                // it may be known
 	round bool                // it is going round
+	taken bool                // see Bundle
 }
 
 // toGroup gives the messages of a bundle to a member of a group. A mailbox that has none
@@ -33,7 +34,7 @@ type grouped struct {
 func (p *Publisher) toGroup(b *message.Bundle) {
 	for i := range b.Items {
 		t := grouped{
-			r: p.r, box: p.box, key: b.Group, m: b.Message(i).Clone(), tried: b.Tried, again: b.QoS == 2 && p.feed.from.again, round: b.Again,
+			r: p.r, box: p.box, key: b.Group, m: b.Message(i).Clone(), tried: b.Tried, again: b.QoS == 2 && p.feed.from.again, round: b.Again, taken: b.Taken,
 		}
 		t.give(p.wait(b.QoS))
 	}
@@ -56,12 +57,12 @@ func (t *grouped) give(wait func() *Pending) {
 }
 
 // known reports whether the group here was given the message before. What was handed on may
-// come back: then it is here again.
+// come back, also because the process ended to which it was: then it is here again.
 func (t *grouped) known(key groupKey, g *Group) bool {
 	if len(t.tried) > 0 {
 		t.box.passed.remove(key, t.m.ID)
 	}
-	return t.box.knows(t.r, key, g, t.m.ID)
+	return !t.taken && t.box.passed.has(key, t.m.ID) || t.box.knows(t.r, key, g, t.m.ID)
 }
 
 // goRound sends the message to the next mailbox. It reports false if this is the last one.
@@ -69,6 +70,7 @@ func (t *grouped) goRound(wait func() *Pending) bool {
 	me := t.r.nameOf(t.box)
 	next := t.r.nextOf(t.key, me)
 	if !t.round { // what is read again is looked for everywhere
+		t.taken = true
 		if first := t.r.nextOf(t.key, ""); first != "" && first < me {
 			next = first
 		}
@@ -105,15 +107,41 @@ func (t *grouped) send(to message.MailboxID, tried []message.MailboxID, again bo
 	}
 	pend := &Pending{owner: o}
 	pend.left.Store(1)
-	t.r.appendGroup(to, t.key, t.m, tried, again, func() *Pending { return pend })
+	b := groupBundle(t.key, t.m, tried, again)
+	b.Taken = t.taken && len(tried) == 0
+	t.r.send(to, b, func() *Pending { return pend })
 	pend.done()
 }
 
-// appendGroup hands a message of a group to another mailbox.
-func (r *Router) appendGroup(to message.MailboxID, key string, m *message.Message, tried []message.MailboxID, again bool, wait func() *Pending) {
+// waitedRound has a message go round that waits in a group of an adopted mailbox: it may have
+// been handed on when the process ended, with its record still there. It reports false if no
+// other mailbox has members.
+func (r *Router) waitedRound(b *box, name string, w waiting) bool {
+	key := keyOf(name)
+	first, g := r.nextOf(name, ""), b.groups.get(key)
+	if g != nil && w.m.QoS < 2 || first == "" || first == b.id && r.nextOf(name, first) == "" {
+		return false
+	}
+	if g == nil { // its last member left
+		g = &Group{r: r, box: b, key: key}
+	}
+	g.mu.Lock()
+	g.queue.given(w.seq)
+	g.mu.Unlock()
+	pend := &Pending{owner: handed{g, w}}
+	pend.left.Store(1)
+	m := groupBundle(name, w.m, nil, true)
+	m.Taken = true
+	r.send(first, m, func() *Pending { return pend })
+	pend.done()
+	return true
+}
+
+// groupBundle is a message of a group on its way to another mailbox.
+func groupBundle(key string, m *message.Message, tried []message.MailboxID, again bool) *message.Bundle {
 	b := bundleOf(m)
 	b.Group, b.Tried, b.Again = key, tried, again
-	r.send(to, b, wait)
+	return b
 }
 
 // onward is a message of a group on its way to another mailbox.
@@ -207,10 +235,10 @@ func (r *Router) onlineOf(key string, tried []message.MailboxID, any bool) (best
 	return best
 }
 
-// knows reports whether a message that may come again was given to the group here: it waits,
-// was given to one who is a member or was one, or was handed on.
+// knows reports whether a message that may come again is with the group here: it waits, or
+// was given to one who is a member or was one.
 func (b *box) knows(r *Router, key groupKey, g *Group, id message.ID) bool {
-	if b.passed.has(key, id) || g != nil && g.knows(id) {
+	if g != nil && g.knows(id) {
 		return true
 	}
 	return slices.ContainsFunc(b.groups.formerOf(key), func(c message.ClientID) bool { return r.knows(c, id) })

@@ -85,6 +85,13 @@ func (g *rig) arrive(at message.Position, m *message.Message, again bool, tried 
 	g.r.Deliver("", at, b, nobody{})
 }
 
+// arriveTaken has one come that goes round, from a mailbox that was taken over.
+func (g *rig) arriveTaken(at message.Position, m *message.Message) {
+	b := groupBundle("g/t", m, nil, true)
+	b.Taken = true
+	g.r.Deliver("", at, b, nobody{})
+}
+
 // A QoS 2 message of a group that may have been routed before goes to every mailbox of the
 // group, until one knows it.
 func TestGroupMessageGoesRound(t *testing.T) {
@@ -171,4 +178,27 @@ func TestRelayRefused(t *testing.T) {
 			t.Error("it is not known that it was handed on")
 		}
 	})
+}
+
+// What waits in a group of a mailbox whose process ended may have been handed on by it.
+func TestAdoptedWaitingGoesRound(t *testing.T) {
+	g, p := newPost(t)
+	g.r.Adopt("k", &store.Adoption{
+		Heads: []store.AdoptedHead{{Head: store.Head{Session: Session{ID: "s", Expiry: 3600}, Subs: []Subscription{{Filter: "$share/g/t", QoS: 2}}}}},
+		Groups: []store.GroupEntry{
+			{Group: "g/t", Seq: firstGroupSeq + 7, Msg: numbered(1, "x")}, {Group: "h/t", Seq: firstGroupSeq, Msg: numbered(2, "y")},
+		},
+	})
+	if len(p.sent) != 1 || p.sent[0].to != "a" || !p.sent[0].b.Again || !p.sent[0].b.Taken || len(p.sent[0].b.Tried) > 0 {
+		t.Errorf("sent %v", p.sent)
+	}
+	g.r.own.passed.add(keyOf("g/t"), numbered(1, "").ID) // to k
+	g.arriveTaken(1, numbered(1, "x"))
+	if len(p.sent) != 2 || p.sent[1].to != "z" || !p.sent[1].b.Taken {
+		t.Errorf("sent %v", p.sent)
+	}
+	group := g.r.adopted.feed("k").p.box.groups.get(keyOf("g/t"))
+	if len(group.queue.list) != 0 || group.queue.back != 8 {
+		t.Errorf("%d wait, %d numbers were given", len(group.queue.list), group.queue.back)
+	}
 }

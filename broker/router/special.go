@@ -123,7 +123,7 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 		q.sure(t.c.push(e, wait, from))
 	}
 	for _, g := range groups {
-		if from.again && m.QoS == 2 && g.box.knows(r, g.key, g, m.ID) {
+		if from.again && m.QoS == 2 && (g.box.passed.has(g.key, m.ID) || g.box.knows(r, g.key, g, m.ID)) {
 			q.sure(true)
 			continue
 		}
