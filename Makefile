@@ -9,6 +9,7 @@ FUZZTIME ?= 20s
 SOAK     ?= 1h
 CRASH    ?= 200
 CHAOS    ?= 15m
+SHORT    ?= 60s
 MODEL    ?= 15m
 TIMEOUT  ?= 10m
 UI_OUT   ?= /tmp/skein-ui
@@ -38,10 +39,21 @@ vet: ## go vet
 lint: ## golangci-lint, with the import rules of the design
 	$(LINT) run ./...
 
-# The summary decides the exit code: it reads what go test reports and fails on
-# a failed test, a package that does not build and a stream that ends early.
-unit: ## go test -race, with a summary of passed, failed and skipped
-	@$(GO) test -race -timeout $(TIMEOUT) -json ./... 2>&1 | $(GO) run ./testing/summary
+# The summary fails on a failed test, a package that does not build and a stream that ends
+# early; a go test that fails without a word of it fails the target too.
+#
+# The tests of real instances run after all others, with the machine to themselves: what they
+# wait for are leases and fail-overs. They and the instances are built without the race
+# detector: with it, on two cores, three instances take next to nothing of the load in the
+# time that a lease lasts, so the faults would meet an idle cluster. The same code runs with it
+# in the other packages' tests.
+unit: ## go test -race, then real instances and SHORT (60s) of chaos, with one summary
+	@{ failed=0; \
+		$(GO) test -race -timeout $(TIMEOUT) -json $$($(GO) list ./... | grep -v '/testing/cluster$$') 2>&1 || failed=1; \
+		CLUSTER=1 $(GO) test -count=1 -skip '^TestChaos$$' -timeout $(TIMEOUT) -json ./testing/cluster 2>&1 || failed=1; \
+		CHAOS=$(SHORT) SEED=$(SEED) $(GO) test -count=1 -run '^TestChaos$$' -timeout $(TIMEOUT) -json ./testing/cluster 2>&1 || failed=1; \
+		exit $$failed; \
+	} | $(GO) run ./testing/summary
 
 cross: ## build for the other platforms
 	@for p in $(CROSS); do \
@@ -57,7 +69,7 @@ ui: ## the dashboard in chromium, which is installed; screenshots in UI_OUT
 	@mkdir -p $(UI_OUT)
 	$(GO) test -count=1 -timeout $(TIMEOUT) -v -artifacts -outputdir $(UI_OUT) ./testing/ui
 
-bench: ## measure against mosquitto, the table of the README
+bench: ## measure against mosquitto, and three instances against other clusters: the tables of the README
 	$(GO) run ./testing/bench
 
 # go test -fuzz takes one target of one package at a time. Minimizing is bounded in
@@ -73,10 +85,10 @@ fuzz: ## every fuzz target, FUZZTIME each
 soak: ## a node under load for SOAK (1h), memory must stay flat
 	SOAK=$(SOAK) $(GO) test -count=1 -run '^TestSoak$$' -timeout 0 -v ./testing/soak
 
-# Faults of every kind for CHAOS, then what was acknowledged is compared with what arrived.
 cluster-test: ## three real instances, Redis and HAProxy, each failure of the design; alone on the machine
-	CLUSTER=1 $(GO) test -count=1 -timeout 20m -v ./testing/cluster
+	CLUSTER=1 $(GO) test -count=1 -skip '^TestChaos$$' -timeout 20m -v ./testing/cluster
 
+# Faults of every kind for CHAOS, then what was acknowledged is compared with what arrived.
 cluster-chaos: ## three instances under load and failures of all kinds for 15 minutes; SEED=n
 	CHAOS=$(CHAOS) SEED=$(SEED) $(GO) test -count=1 -run '^TestChaos$$' -timeout 30m -v ./testing/cluster
 
