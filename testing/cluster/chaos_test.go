@@ -221,7 +221,7 @@ func (x *chaos) harmInstance(ctx context.Context, rng *rand.Rand, n *node, f ins
 		witness.Pause(ctx, last)
 		n.start(x.t)
 	case paused:
-		n.pause()
+		n.pause(x.t)
 		witness.Pause(ctx, last)
 		n.resume()
 	case cutOff:
@@ -257,7 +257,7 @@ func (x *chaos) harmRedis(ctx context.Context, rng *rand.Rand, f redisFault) {
 		r.data[first].Kill()
 		r.data[first].Restart()
 	case redisPaused:
-		pause(r.data[first].Proc)
+		pause(x.t, r.data[first].Proc)
 		witness.Pause(ctx, time.Duration(rng.Int64N(int64(800*time.Millisecond))))
 		resume(r.data[first].Proc)
 	case failedOver:
@@ -269,7 +269,7 @@ func (x *chaos) harmRedis(ctx context.Context, rng *rand.Rand, f redisFault) {
 		witness.Pause(ctx, time.Duration(rng.Int64N(int64(2*time.Second))))
 		r.data[second].Restart()
 	case pausedToLong:
-		pause(r.data[first].Proc)
+		pause(x.t, r.data[first].Proc)
 		r.promoted(x.t, second)
 		resume(r.data[first].Proc)
 	}

@@ -192,7 +192,7 @@ func TestPausedInstance(t *testing.T) {
 	p := sleeps.Connect(t, keep(V5, Name()))
 	publishes(p, topic, 2, 0, 3)
 	got := old.Expect(PUBLISH)
-	sleeps.pause()
+	sleeps.pause(t)
 	p.Send(Publish{Topic: topic, QoS: 1, ID: 99, Payload: "stale"}.Bytes(V5)) // it reads it much later
 	old.Send(Ack(PUBREC, got.ID, 0))
 	k := resumed(t, other, V5, id) // after the lease

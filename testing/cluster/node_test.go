@@ -111,8 +111,8 @@ func (n *node) kill(t testing.TB) {
 }
 
 // pause stops the process where it is; resume lets it go on.
-func (n *node) pause()  { pause(n.process()) }
-func (n *node) resume() { resume(n.process()) }
+func (n *node) pause(t testing.TB) { t.Helper(); pause(t, n.process()) }
+func (n *node) resume()            { resume(n.process()) }
 
 // stop asks the process to end, and waits until it has done so well.
 func (n *node) stop(t testing.TB) {

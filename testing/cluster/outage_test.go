@@ -29,7 +29,7 @@ var outages = []outage{
 	},
 	{
 		name: "paused for longer than a lease", away: true, says: "redis cannot be used",
-		begin: func(_ *testing.T, c *cluster) { pause(c.redis.data[0].Proc) },
+		begin: func(t *testing.T, c *cluster) { pause(t, c.redis.data[0].Proc) },
 		end:   func(_ *testing.T, c *cluster) { resume(c.redis.data[0].Proc) },
 	},
 	{

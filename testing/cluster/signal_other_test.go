@@ -13,6 +13,6 @@ func signals(t testing.TB) {
 	t.Skip("processes cannot be paused and asked to end here")
 }
 
-func pause(*server.Proc)     {}
-func resume(*server.Proc)    {}
-func terminate(*server.Proc) {}
+func pause(testing.TB, *server.Proc) {}
+func resume(*server.Proc)            {}
+func terminate(*server.Proc)         {}
