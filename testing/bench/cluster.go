@@ -88,6 +88,9 @@ func (c *cluster) addRedis(ctx context.Context, binary, address string) error {
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
 }
 
+// tryWithin bounds one try of letsIn: a broker that is not ready may leave it unanswered.
+const tryWithin = 3 * time.Second
+
 // letsIn polls until a broker accepts a client.
 func letsIn(ctx context.Context, address string) error {
 	beat := time.NewTicker(pollEvery)
@@ -107,15 +110,16 @@ func letsIn(ctx context.Context, address string) error {
 
 // accepted connects a client without a name or a session and ends it.
 func accepted(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	defer cancel()
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }() // it was let in or not
-	if late, ok := ctx.Deadline(); ok {
-		_ = c.SetDeadline(late) // the exchange says it
-	}
+	late, _ := ctx.Deadline()
+	_ = c.SetDeadline(late) // the exchange says it
 	connect := []byte{0x10, 18, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 6, 'b', 'e', 'n', 'c', 'h', '?'}
 	if _, err := c.Write(connect); err != nil {
 		return err
