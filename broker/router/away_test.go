@@ -23,10 +23,10 @@ type outOfReach struct {
 
 func (o *outOfReach) Away() bool { return !o.back.Load() }
 
-func (o *outOfReach) Claim(_ context.Context, id message.ClientID, _ func(*store.Session) bool, _ func(*store.Head)) (store.Claim, error) {
+func (o *outOfReach) Claim(_ context.Context, who *store.Claimant, _ func(*store.Head)) (store.Claim, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.claimed = append(o.claimed, id)
+	o.claimed = append(o.claimed, who.ID)
 	return store.Claim{}, nil
 }
 

@@ -32,9 +32,7 @@ func (r *Router) claim(ctx context.Context, q *ConnectRequest) (store.Claim, err
 	}
 	defer cancel()
 	var coming *Client
-	cl, err := r.cluster.Claim(trying, q.ID, func(s *store.Session) bool {
-		return r.mayHave(s, q)
-	}, func(h *store.Head) { coming = r.expect(h) })
+	cl, err := r.cluster.Claim(trying, r.claimant(q), func(h *store.Head) { coming = r.expect(h) })
 	switch {
 	case err != nil && clean && ctx.Err() == nil && r.cluster.Away():
 		if q.unclaimed = true; coming != nil {
@@ -48,7 +46,7 @@ func (r *Router) claim(ctx context.Context, q *ConnectRequest) (store.Claim, err
 	case err != nil:
 		err = errors.Join(&ConnectError{codeUnavailable, "the instance stops"}, err)
 	case cl.Moved:
-		err = r.arrive(ctx, coming, &cl)
+		err = r.arrive(coming, &cl)
 	case cl.Found:
 		err = r.stay(ctx, q.ID, &cl)
 	default:
@@ -94,7 +92,7 @@ func (r *Router) claimLater(l *Link, q ConnectRequest) {
 		if gone {
 			return
 		}
-		cl, err := r.cluster.Claim(ctx, q.ID, func(s *store.Session) bool { return r.mayHave(s, &q) }, func(*store.Head) {})
+		cl, err := r.cluster.Claim(ctx, r.claimant(&q), func(*store.Head) {})
 		if err != nil || cl.Found { // there is a session that this client did not want to know of
 			l.End(codeTakenOver, "the client id is in use on another instance")
 			return
@@ -113,10 +111,9 @@ func (r *Router) claimLater(l *Link, q ConnectRequest) {
 	})
 }
 
-// mayHave reports whether a connect may have a stored session.
-func (r *Router) mayHave(s *store.Session, q *ConnectRequest) bool {
-	c := Client{r: r, head: *s}
-	return c.belongs(q.User, q.HasUser)
+// claimant is who connects.
+func (r *Router) claimant(q *ConnectRequest) *store.Claimant {
+	return &store.Claimant{ID: q.ID, User: q.User, HasUser: q.HasUser, AnyUser: r.Settings().AnyUser}
 }
 
 // expect makes a session known that is on its way here: what is published for it is kept
@@ -152,14 +149,11 @@ func (r *Router) unexpect(c *Client, sure bool) {
 
 // arrive fills a session that has come with what is stored of it, and gives it what was
 // kept. It is the session's from then on, whether its client stays or not.
-func (r *Router) arrive(ctx context.Context, c *Client, cl *store.Claim) error {
+func (r *Router) arrive(c *Client, cl *store.Claim) error {
 	if c == nil {
 		return errors.New("session arrived that was not expected")
 	}
-	img, err := r.store.Load(context.WithoutCancel(ctx), c.ID)
-	if err != nil {
-		return &ConnectError{codeUnavailable, fmt.Sprintf("load session: %v", err)}
-	}
+	img := cl.Image
 	c.lockAsked()
 	t := c.page.transit
 	c.page.transit, c.page.at, c.page.since, c.page.overlap = nil, 0, cl.Since, overlapOf(cl.Overlap)
@@ -249,6 +243,7 @@ func (r *Router) Prepare(ctx context.Context, box message.MailboxID, id message.
 	if err != nil {
 		return err
 	}
+	away := c.away()
 	if err := r.takeOver(ctx, c, false); err != nil {
 		return err
 	}
@@ -258,7 +253,7 @@ func (r *Router) Prepare(ctx context.Context, box message.MailboxID, id message.
 	if err := c.sent(ctx); err != nil { // else they could come behind those that are routed again elsewhere
 		return err
 	}
-	if err := c.flush(ctx); err != nil {
+	if err := c.flush(ctx, away); err != nil {
 		return err
 	}
 	c.remain() // another move that was being prepared
@@ -281,12 +276,25 @@ func (r *Router) here(ctx context.Context, box message.MailboxID, id message.Cli
 	return nil, store.ErrNotFound
 }
 
-// flush waits until everything that the session has recorded is committed.
-func (c *Client) flush(ctx context.Context) error {
+// away reports that nobody is connected.
+func (c *Client) away() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link == nil && c.rareLocked().leaving == nil
+}
+
+// flush waits until everything that the session has recorded is committed. An error says
+// that something was refused; of a session that was away, and so only got messages, whoever
+// published them is told, and there need be none.
+func (c *Client) flush(ctx context.Context, away bool) error {
 	w := make(commitWait, 1)
 	c.mu.Lock()
+	ops := []store.Op{touch}
+	if away && c.page.debts.list.Load() == nil {
+		ops = nil
+	}
 	c.commitLocked(nil)
-	c.r.store.Commit(c.batchLocked([]store.Op{touch}), w)
+	c.r.store.Commit(c.batchLocked(ops), w)
 	c.mu.Unlock()
 	if err := w.wait(ctx); err != nil {
 		return fmt.Errorf("commit session: %w", err)
@@ -343,7 +351,7 @@ func (r *Router) Move(ctx context.Context, id message.ClientID, token string, si
 	if !ok {
 		return false, nil
 	}
-	if err := c.flush(ctx); err != nil {
+	if err := c.flush(ctx, true); err != nil { // Prepare has closed its connection
 		c.remain()
 		return false, err
 	}

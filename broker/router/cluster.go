@@ -50,12 +50,11 @@ type Announcer interface {
 
 // Claimer brings sessions here.
 type Claimer interface {
-	// Claim makes this process the owner of a client id, wherever its session is. may is
-	// asked about a session of another process before anything is done; its no is
-	// store.ErrOtherUser. expect is called with the head and subscriptions of a session that is
+	// Claim makes this process the owner of a client id, wherever its session is, unless
+	// who claims may not have it: store.ErrOtherUser. expect is called with the head and subscriptions of a session that is
 	// on its way: from then on the router keeps what comes for it. A claim that is given up
 	// after that finds out whether the session has come.
-	Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (store.Claim, error)
+	Claim(ctx context.Context, who *store.Claimant, expect func(*store.Head)) (store.Claim, error)
 	// Release takes back a claim that no session came of.
 	Release(id message.ClientID)
 	// Away reports that the store cannot be used: whoever does not need it need not wait.
@@ -106,7 +105,7 @@ func (alone) Mailbox() message.MailboxID { return "" }
 func (alone) Latest(context.Context) error { return nil }
 
 // Claim implements Claimer.
-func (alone) Claim(context.Context, message.ClientID, func(*store.Session) bool, func(*store.Head)) (store.Claim, error) {
+func (alone) Claim(context.Context, *store.Claimant, func(*store.Head)) (store.Claim, error) {
 	return store.Claim{}, nil
 }
 

@@ -105,8 +105,13 @@ func (a arrival) Complete(*Pending) { a.done.Committed(nil) }
 
 // Refuse implements Acker. A store that waits for better times refuses only what would be
 // refused for ever: waiting for it would keep everything behind it. One that is closed
-// leaves the bundle to whoever has the mailbox next.
-func (a arrival) Refuse(*Pending) {
+// leaves the bundle to whoever has the mailbox next, and so does an instance that stops
+// before it knows whether a session has come.
+func (a arrival) Refuse(p *Pending) {
+	if p.unsure.Load() {
+		a.done.Committed(store.ErrClosed)
+		return
+	}
 	select {
 	case <-a.r.pager.quit:
 		a.done.Committed(store.ErrClosed)

@@ -123,7 +123,7 @@ func (r *Router) Merge(ctx context.Context, id message.ClientID, token string, s
 	if t == nil {
 		return false, nil
 	}
-	if err := c.flush(ctx); err != nil {
+	if err := c.flush(ctx, false); err != nil {
 		c.remain()
 		return false, err
 	}

@@ -32,6 +32,7 @@ type Pending struct {
 	from   *Client // the publisher; nil for what comes through an inbox
 	left   atomic.Int32
 	failed atomic.Bool
+	unsure atomic.Bool // with failed: it may be owed to a session that is elsewhere by now
 
 	traced *tracedCommit // nil unless somebody looks
 	away   *away         // nil when nobody is asked before the acknowledgement

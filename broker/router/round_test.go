@@ -39,6 +39,28 @@ func TestExpectedAndAdopted(t *testing.T) {
 	}
 }
 
+// An instance stops before it knows whether a session has come that it expected: what was kept
+// for it stays in the inbox.
+func TestExpectedAndStopped(t *testing.T) {
+	for _, sure := range []bool{false, true} {
+		g, _ := newPost(t)
+		c := g.r.expect(&store.Head{Session: Session{ID: "s", Expiry: 3600}, Subs: []Subscription{{Filter: "t", QoS: 1}}})
+		m := numbered(1, "x")
+		m.Retain = false
+		b := bundleOf(m)
+		b.Match = true
+		done := make(commitWait, 1)
+		g.r.Deliver("", 1, b, done)
+		if len(done) > 0 {
+			t.Fatal("it was not kept")
+		}
+		g.r.unexpect(c, sure)
+		if err := <-done; (err == nil) != sure {
+			t.Errorf("sure %v: answered %v", sure, err)
+		}
+	}
+}
+
 // parcel is a bundle on its way.
 type parcel struct {
 	to message.MailboxID
@@ -63,7 +85,7 @@ func (p *post) Append(to message.MailboxID, b *message.Bundle, done store.Commit
 	done.Committed(nil)
 }
 
-func (*post) Claim(context.Context, message.ClientID, func(*store.Session) bool, func(*store.Head)) (store.Claim, error) {
+func (*post) Claim(context.Context, *store.Claimant, func(*store.Head)) (store.Claim, error) {
 	return store.Claim{Found: true}, nil // whatever there is lives here
 }
 

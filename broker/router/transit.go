@@ -132,6 +132,7 @@ func (t *transit) drop() {
 func (t *transit) fail() {
 	for i := range t.kept {
 		if p := t.kept[i].pend; p != nil {
+			p.unsure.Store(true)
 			p.fail()
 		}
 	}
