@@ -20,7 +20,6 @@ import (
 var (
 	stepClaim        = step("claim")
 	stepClaimKeep    = step("claim_keep")
-	stepClaimWant    = step("claim_want")
 	stepClaimReady   = step("claim_ready")
 	stepClaimMove    = step("claim_move")
 	stepClaimEnd     = step("claim_end")
@@ -82,6 +81,7 @@ const (
 	foundNone  = 0
 	foundOwn   = 1
 	foundOther = 2
+	foundMine  = 3 // another's, and claimed
 )
 
 // claim is the way of one claim.
@@ -92,8 +92,10 @@ type claim struct {
 	box    message.MailboxID
 	tag    string // the own mailbox as an owner
 	epoch  uint64
-	may    func(*store.Session) bool
+	who    *store.Claimant
 	expect func(*store.Head)
+	token  string
+	told   chan struct{}
 
 	member    bool   // the client id is entered in the own mailbox
 	entered   uint64 // by this claim, with that number
@@ -101,31 +103,52 @@ type claim struct {
 }
 
 // Claim makes this process the owner of a client id, wherever its session is.
-func (c *claims) Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (_ store.Claim, err error) {
+func (c *claims) Claim(ctx context.Context, who *store.Claimant, expect func(*store.Head)) (_ store.Claim, err error) {
 	box := c.leases.mine()
 	_, epoch, ok := c.leases.epoch(box)
 	if !ok {
 		return store.Claim{}, errNoMailbox
 	}
-	w := &claim{claims: c, id: id, key: c.keys.session(id) + sessionHead, box: box, epoch: epoch, may: may, expect: expect}
+	w := &claim{claims: c, id: who.ID, key: c.keys.session(who.ID) + sessionHead, box: box, epoch: epoch, who: who, expect: expect}
 	w.tag = place{box: box, epoch: epoch}.tag()
-	if w.member, err = c.records.lives(ctx, id, w.box); err != nil {
+	if w.member, err = c.records.lives(ctx, w.id, w.box); err != nil {
 		return store.Claim{}, err
 	}
 	for {
-		f, err := w.enter(ctx)
-		if err != nil {
-			return store.Claim{}, err
-		}
-		cl, done, err := w.take(ctx, &f)
+		cl, done, err := w.try(ctx)
 		if err != nil || done {
 			return cl, err
 		}
 	}
 }
 
+// try is one look at the record and what comes of it. It reports false when the record is
+// to be looked at again.
+func (w *claim) try(ctx context.Context) (cl store.Claim, done bool, err error) {
+	var end func()
+	w.token, w.told, end = w.await()
+	defer end()
+	f, err := w.enter(ctx)
+	if err != nil {
+		return cl, false, err
+	}
+	return w.take(ctx, &f)
+}
+
+// args are those of the first step.
+func (w *claim) args() []any {
+	user := ""
+	switch {
+	case w.who.AnyUser:
+		user = "*"
+	case w.who.HasUser:
+		user = "u"
+	}
+	return []any{w.tag, string(w.box), w.token, w.who.User, user}
+}
+
 func (w *claim) look(ctx context.Context) (f found, err error) {
-	v, err := w.step(ctx, stepClaim, []string{w.key}, w.tag, string(w.box))
+	v, err := w.step(ctx, stepClaim, []string{w.key}, w.args()...)
 	if err != nil {
 		return f, fmt.Errorf("claim session: %w", err)
 	}
@@ -149,7 +172,7 @@ func (w *claim) found(v any) (f found, err error) {
 	switch f.state {
 	case foundOwn:
 		f.figures = text(2)
-	case foundOther:
+	case foundOther, foundMine:
 		f.head, f.figures = text(2), text(3)
 	}
 	return f, nil
@@ -178,14 +201,16 @@ func (w *claim) take(ctx context.Context, f *found) (cl store.Claim, done bool, 
 		if head, err = parseHead([]byte(f.head)); err != nil {
 			return cl, false, damaged(w.key, err)
 		}
-		if !w.may(&head) {
-			return cl, false, store.ErrOtherUser
-		}
 	}
-	if head.Expiry == 0 { // it ends with its connection
+	switch {
+	case f.state == foundMine:
+		return w.fetch(ctx, f, owner)
+	case !w.who.MayHave(&head):
+		return cl, false, store.ErrOtherUser
+	case head.Expiry == 0: // it ends with its connection
 		return cl, false, w.evict(ctx, f, owner)
 	}
-	return w.fetch(ctx, f, owner)
+	return cl, false, damaged(w.key, ErrRecord)
 }
 
 // resident makes sure that a session of this process is known to the records.
@@ -248,10 +273,11 @@ func parseTag(tag string) (place, bool) {
 
 // evict has a connection closed whose session ends with it, and waits for that.
 func (w *claim) evict(ctx context.Context, f *found, owner place) error {
-	token, told, end := w.await()
-	defer end()
-	w.mail.send(owner.box, control{kind: controlClose, id: w.id, token: token, from: w.box}.append(nil), ignored{})
-	err := w.poll(ctx, owner.box, told, func(s []any) bool { return field(s, 0) != f.owner })
+	w.mail.send(owner.box, control{kind: controlClose, id: w.id, token: w.token, from: w.box}.append(nil), ignored{})
+	err := w.poll(ctx, owner.box, func(ctx context.Context) (bool, error) {
+		s, err := w.fields(ctx, w.key, fieldOwner)
+		return field(s, 0) != f.owner, err
+	})
 	switch {
 	case errors.Is(err, errHeldHere):
 		return nil
@@ -298,15 +324,15 @@ func (c *claims) answer(_ message.MailboxID, token []byte) {
 	}
 }
 
-// poll looks at owner, token, and who is ready, until what is looked for is there. When
-// this instance takes over the mailbox meanwhile, nobody else answers.
-func (w *claim) poll(ctx context.Context, box message.MailboxID, told <-chan struct{}, there func([]any) bool) error {
+// poll looks until what is looked for is there: when the owner has answered, and now and
+// then. When this instance takes over the mailbox meanwhile, nobody else answers.
+func (w *claim) poll(ctx context.Context, box message.MailboxID, look func(context.Context) (bool, error)) error {
 	t := time.NewTicker(claimPoll)
 	defer t.Stop()
 	for {
 		late := false
 		select {
-		case <-told:
+		case <-w.told:
 		case <-t.C:
 			late = true
 		case <-ctx.Done():
@@ -317,16 +343,13 @@ func (w *claim) poll(ctx context.Context, box message.MailboxID, told <-chan str
 		if _, _, held := w.leases.epoch(box); held {
 			return errHeldHere
 		}
-		var s []any
+		there := false
 		err := w.retry(ctx, "look at a claim", func(ctx context.Context) (err error) {
-			s, err = w.fields(ctx, w.key, fieldOwner, fieldToken, fieldReady)
+			there, err = look(ctx)
 			return err
 		})
-		if err != nil {
+		if err != nil || there {
 			return err
-		}
-		if there(s) {
-			return nil
 		}
 		if late {
 			if err := w.exists(ctx, box); err != nil {
@@ -372,16 +395,11 @@ func field(s []any, i int) string {
 
 // fetch moves a session of another process here.
 func (w *claim) fetch(ctx context.Context, f *found, owner place) (cl store.Claim, done bool, err error) {
-	token, told, end := w.await()
-	defer end()
-	v, err := w.step(ctx, stepClaimWant, []string{w.key}, f.owner, token, w.tag)
-	if err != nil || v == int64(0) {
-		return cl, false, err
-	}
-	moved, since, err := w.move(ctx, f, owner, token, told)
-	if err != nil && !moved {
+	l, err := w.move(ctx, f, owner)
+	moved := l != nil
+	if !moved {
 		var sure bool
-		if moved, sure = w.giveUp(token); !sure {
+		if moved, sure = w.giveUp(); !sure {
 			return cl, false, store.ErrClosed
 		}
 	}
@@ -395,44 +413,69 @@ func (w *claim) fetch(ctx context.Context, f *found, owner place) (cl store.Clai
 		w.leave()
 		return cl, false, err
 	}
-	cl, err = w.arrived(since)
+	cl, err = w.arrived(l)
 	return cl, true, err
 }
 
-// move is what has to happen between a claim and the session's arrival.
-func (w *claim) move(ctx context.Context, f *found, owner place, token string, told chan struct{}) (moved bool, since message.Position, err error) {
-	w.mail.send(owner.box, control{kind: controlPrepare, id: w.id, token: token, from: w.box}.append(nil), ignored{})
-	err = w.poll(ctx, owner.box, told, func(s []any) bool {
-		return field(s, 2) == token || field(s, 1) != token || !sameBox(field(s, 0), f.owner)
-	})
+// move is what has to happen between a claim and the session's arrival. After an error it
+// may have come nevertheless.
+func (w *claim) move(ctx context.Context, f *found, owner place) (*loaded, error) {
+	head, err := w.prepared(ctx, f, owner)
 	if err != nil {
-		return false, 0, err
-	}
-	head, ready, err := w.read(ctx, token)
-	if err != nil {
-		return false, 0, err
-	}
-	if !ready {
-		return false, 0, errSuperseded
+		return nil, err
 	}
 	w.expecting = true
 	w.expect(head)
-	if since, err = w.routes.change(ctx, w.box, nil, nil, true); err != nil {
-		return false, 0, err
+	since, err := w.routes.change(ctx, w.box, nil, nil, true)
+	if err != nil {
+		return nil, err
 	}
 	if err = w.routes.pass(ctx, since); err != nil {
-		return false, 0, err
+		return nil, err
 	}
-	w.mail.send(owner.box, control{kind: controlMove, id: w.id, token: token, from: w.box, tag: w.tag, since: since}.append(nil), ignored{})
-	err = w.poll(ctx, owner.box, told, func(s []any) bool { return field(s, 1) != token })
+	w.mail.send(owner.box, control{kind: controlMove, id: w.id, token: w.token, from: w.box, tag: w.tag, since: since}.append(nil), ignored{})
+	var l *loaded
+	err = w.poll(ctx, owner.box, func(ctx context.Context) (bool, error) {
+		if l, err = w.records.loadOf(ctx, w.id, w.tag); err == nil || !errors.Is(err, store.ErrFenced) && !errors.Is(err, store.ErrNotFound) {
+			return true, err
+		}
+		s, err := w.fields(ctx, w.key, fieldToken)
+		return field(s, 0) != w.token, err
+	})
+	if err == nil && l == nil {
+		err = errSuperseded
+	}
+	return l, err
+}
+
+// prepared waits until the owner of a session is ready to hand it over, and answers what
+// is known of the session then.
+func (w *claim) prepared(ctx context.Context, f *found, owner place) (*store.Head, error) {
+	w.mail.send(owner.box, control{kind: controlPrepare, id: w.id, token: w.token, from: w.box}.append(nil), ignored{})
+	var fields, subs map[string]string
+	err := w.poll(ctx, owner.box, func(ctx context.Context) (bool, error) {
+		var head, filters *goredis.MapStringStringCmd
+		err := w.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder { // what changes between the two is not ready
+			head, filters = p.HGetAll(ctx, w.key), p.HGetAll(ctx, w.keys.session(w.id)+sessionFilters)
+			return []goredis.Cmder{head, filters}
+		})
+		if err != nil {
+			return false, err
+		}
+		fields, subs = head.Val(), filters.Val()
+		return fields[fieldReady] == w.token || fields[fieldToken] != w.token || !sameBox(fields[fieldOwner], f.owner), nil
+	})
 	if err != nil {
-		return false, 0, err
+		return nil, err
 	}
-	moved, sure := w.giveUp(token)
-	if !sure {
-		return false, 0, store.ErrClosed
+	if fields[fieldReady] != w.token || fields[fieldToken] != w.token {
+		return nil, errSuperseded
 	}
-	return moved, since, errSuperseded
+	h, _, err := parseStored(w.key, fields, subs)
+	if err != nil {
+		return nil, err
+	}
+	return &h.Head, nil
 }
 
 func sameBox(a, b string) bool {
@@ -441,64 +484,27 @@ func sameBox(a, b string) bool {
 	return x == y
 }
 
-// read answers head and subscriptions of a session whose owner is ready to hand it over.
-func (w *claim) read(ctx context.Context, token string) (*store.Head, bool, error) {
-	var fields, subs map[string]string
-	err := w.retry(ctx, "read a session", func(ctx context.Context) error {
-		var head, filters *goredis.MapStringStringCmd
-		err := w.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder { // what changes between the two is not ready
-			head, filters = p.HGetAll(ctx, w.key), p.HGetAll(ctx, w.keys.session(w.id)+sessionFilters)
-			return []goredis.Cmder{head, filters}
-		})
-		if err == nil {
-			fields, subs = head.Val(), filters.Val()
-		}
-		return err
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	if fields[fieldReady] != token || fields[fieldToken] != token {
-		return nil, false, nil
-	}
-	h, _, err := parseStored(w.key, fields, subs)
-	if err != nil {
-		return nil, false, err
-	}
-	return &h.Head, true, nil
-}
-
 // giveUp ends a claim and reports whether the session has come. It goes on until that is
 // known, or the instance stops: then whoever adopts its mailbox finds out.
-func (w *claim) giveUp(token string) (moved, sure bool) {
-	v, err := w.step(w.stopping, stepClaimEnd, []string{w.key}, token, w.tag)
+func (w *claim) giveUp() (moved, sure bool) {
+	v, err := w.step(w.stopping, stepClaimEnd, []string{w.key}, w.token, w.tag)
 	return err == nil && v == int64(2), err == nil
 }
 
-// arrived makes a session that has come this process's.
-func (w *claim) arrived(since message.Position) (store.Claim, error) {
-	var s []any
-	err := w.retry(w.stopping, "read a session that has moved", func(ctx context.Context) (err error) {
-		s, err = w.fields(ctx, w.key, fieldSince, fieldOverlap, fieldFigures)
-		return err
-	})
-	if err != nil {
-		return store.Claim{}, err
+// arrived makes a session that has come this process's. l is nil if it was not read yet.
+func (w *claim) arrived(l *loaded) (store.Claim, error) {
+	if l == nil {
+		err := w.retry(w.stopping, "read a session that has moved", func(ctx context.Context) (err error) {
+			l, err = w.records.loadOf(ctx, w.id, w.tag)
+			return err
+		})
+		if err != nil {
+			return store.Claim{}, err
+		}
 	}
-	cl := store.Claim{Found: true, Moved: true, Since: since}
-	if n, err := strconv.ParseUint(field(s, 0), 10, 64); err == nil {
-		cl.Since = message.Position(n)
-	}
-	if cl.Overlap, err = parseIDs([]byte(field(s, 1))); err != nil {
-		return store.Claim{}, damaged(w.key, err)
-	}
-	g, err := parseFigures([]byte(field(s, 2)))
-	if err != nil {
-		return store.Claim{}, damaged(w.key, err)
-	}
-	w.records.place(w.id, place{box: w.box, epoch: w.epoch, n: g.n})
-	w.settle(w.id, w.box, w.tag, cl.Since)
-	return cl, nil
+	w.records.arrive(w.id, place{box: w.box, epoch: w.epoch, n: l.n}, l)
+	w.settle(w.id, w.box, w.tag, l.since)
+	return store.Claim{Found: true, Moved: true, Since: l.since, Overlap: l.overlap, Image: &l.Image}, nil
 }
 
 // Release gives a client id free that no session came of.

@@ -71,7 +71,7 @@ func (w *claim) enter(ctx context.Context) (f found, err error) {
 	err = w.retry(ctx, "claim session", func(ctx context.Context) error {
 		return w.ask(ctx, func(p goredis.Pipeliner) []goredis.Cmder {
 			enter = stepMembers.Run(ctx, p, []string{w.keys.box(w.box, boxMeta)}, w.epoch, w.entered, 1, string(w.id))
-			look = stepClaim.Run(ctx, p, []string{w.key}, w.tag, string(w.box))
+			look = stepClaim.Run(ctx, p, []string{w.key}, w.args()...)
 			return []goredis.Cmder{enter, look}
 		})
 	})

@@ -135,7 +135,7 @@ func (c *claims) clear(ctx context.Context, p place, id message.ClientID) error 
 	key := c.keys.session(id) + sessionHead
 	var s []any
 	err := c.retry(ctx, "read a session", func(ctx context.Context) (err error) {
-		s, err = c.fields(ctx, key, fieldOwner, fieldFigures, fieldHead)
+		s, err = c.fields(ctx, key, fieldOwner, fieldFigures, fieldHead, fieldToken)
 		return err
 	})
 	if err != nil || field(s, 0) != p.tag() {
@@ -149,7 +149,7 @@ func (c *claims) clear(ctx context.Context, p place, id message.ClientID) error 
 	if err != nil || head.Expiry > 0 {
 		return err
 	}
-	if err := c.placeStored(ctx, key, id, p); err != nil {
+	if here, err := c.placeStored(ctx, key, id, p, field(s, 3)); err != nil || !here {
 		return err
 	}
 	done := make(answer, 1)
@@ -164,13 +164,13 @@ func (c *claims) prepare(ctx context.Context, p place, m *control) {
 		s, err := c.fields(ctx, key, fieldOwner, fieldToken)
 		return err == nil && field(s, 0) == p.tag() && field(s, 1) == m.token
 	}
-	if !wanted(ctx) {
-		return // who claims looks, and finds a newer claim, another owner, or asks again
-	}
 	if _, ok := c.records.placed(m.id); !ok {
-		if err := c.placeStored(ctx, key, m.id, p); err != nil {
+		here, err := c.placeStored(ctx, key, m.id, p, m.token)
+		if err != nil {
 			c.log.Error("session could not be read for another instance", "client", string(m.id), "error", err)
-			return
+		}
+		if err != nil || !here {
+			return // who claims looks, and finds a newer claim, another owner, or asks again
 		}
 	}
 	if err := c.router.Prepare(ctx, c.local(p.box), m.id, m.token, wanted); err != nil {
@@ -184,25 +184,26 @@ func (c *claims) prepare(ctx context.Context, p place, m *control) {
 	}
 }
 
-// placeStored makes a session of this process's mailbox known to the records.
-func (c *claims) placeStored(ctx context.Context, key string, id message.ClientID, p place) error {
+// placeStored makes a session of this process's mailbox known to the records, if it lives
+// there and the claim is still that with token, or empty for none.
+func (c *claims) placeStored(ctx context.Context, key string, id message.ClientID, p place, token string) (bool, error) {
 	var s []any
 	err := c.retry(ctx, "read a session", func(ctx context.Context) (err error) {
-		s, err = c.fields(ctx, key, fieldFigures)
+		s, err = c.fields(ctx, key, fieldOwner, fieldToken, fieldFigures)
 		return err
 	})
-	if err != nil {
-		return err
+	if err != nil || field(s, 0) != p.tag() || field(s, 1) != token {
+		return false, err
 	}
-	if raw := field(s, 0); raw != "" {
+	if raw := field(s, 2); raw != "" {
 		g, err := parseFigures([]byte(raw))
 		if err != nil {
-			return damaged(key, err)
+			return false, damaged(key, err)
 		}
 		p.n = g.n
 	}
 	c.records.place(id, p)
-	return nil
+	return true, nil
 }
 
 // local is how the router names a mailbox: its own one is empty.

@@ -132,7 +132,7 @@ func TestOrphan(t *testing.T) {
 	if err := b.client.HSet(t.Context(), key, fieldOwner, "gone 3").Err(); err != nil {
 		t.Fatal(err)
 	}
-	cl, err := b.Claim(within(t), "c", func(*store.Session) bool { return true }, func(*store.Head) { t.Error("it is expected from somewhere") })
+	cl, err := b.Claim(within(t), &store.Claimant{ID: "c"}, func(*store.Head) { t.Error("it is expected from somewhere") })
 	if err != nil || cl.Moved {
 		t.Fatal(cl, err)
 	}

@@ -83,6 +83,20 @@ func (r *records) load(ctx context.Context, id message.ClientID) (*loaded, error
 		tag = h.tag
 	}
 	r.mu.Unlock()
+	l, err := r.loadOf(ctx, id, tag)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h != nil && r.homes[id] == h {
+		h.learn(l)
+	}
+	return l, nil
+}
+
+// loadOf reads a session whose owner must be tag, unless that is empty.
+func (r *records) loadOf(ctx context.Context, id message.ClientID, tag string) (*loaded, error) {
 	base := r.keys.session(id)
 	v, err := r.read(ctx, stepLoad, base+sessionHead, tag)
 	if err != nil {
@@ -97,11 +111,6 @@ func (r *records) load(ctx context.Context, id message.ClientID) (*loaded, error
 	l, err := decodeLoaded(base, v)
 	if err != nil {
 		return nil, fmt.Errorf("load a session: %w", err)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if h != nil && r.homes[id] == h {
-		h.learn(l)
 	}
 	return l, nil
 }

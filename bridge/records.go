@@ -127,6 +127,16 @@ func (r *records) place(id message.ClientID, p place) {
 	r.n = max(r.n, p.n)
 }
 
+// arrive is place of a session that has just been read.
+func (r *records) arrive(id message.ClientID, p place, l *loaded) {
+	r.place(id, p)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h := r.homes[id]; h != nil {
+		h.learn(l)
+	}
+}
+
 // placed is where a resident session lives.
 func (r *records) placed(id message.ClientID) (place, bool) {
 	r.mu.Lock()

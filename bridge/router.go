@@ -94,8 +94,8 @@ func (b *Bridge) Online(box message.MailboxID, key string, n int) {
 func (b *Bridge) Latest(ctx context.Context) error { return b.retained.Latest(ctx) }
 
 // Claim makes this process the owner of a client id, wherever its session is.
-func (b *Bridge) Claim(ctx context.Context, id message.ClientID, may func(*store.Session) bool, expect func(*store.Head)) (store.Claim, error) {
-	return b.claims.Claim(ctx, id, may, expect)
+func (b *Bridge) Claim(ctx context.Context, who *store.Claimant, expect func(*store.Head)) (store.Claim, error) {
+	return b.claims.Claim(ctx, who, expect)
 }
 
 // Away reports that Redis cannot be used.

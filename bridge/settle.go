@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,14 +74,42 @@ func (c *claims) settleThese(ctx context.Context, list []settled) {
 	if err == nil {
 		err = c.mail.CaughtUp(ctx)
 	}
-	for i := 0; err == nil && i < len(list); i++ {
-		m := &list[i]
-		key := c.keys.session(m.id) + sessionHead
-		if _, err = c.step(ctx, stepClaimSettle, []string{key}, m.tag, uint64(m.since)); err == nil {
-			c.router.Settled(m.id, m.since)
+	many := settleMany
+	if c.clustered {
+		many = 1 // each session is in a slot of its own
+	}
+	for part := range slices.Chunk(list, many) {
+		if err == nil {
+			err = c.settlePart(ctx, part)
 		}
 	}
 	if err != nil && ctx.Err() == nil {
 		c.log.Info("moves of sessions are remembered for longer", "error", err)
 	}
+}
+
+// settleMany is how many sessions one step settles.
+const settleMany = 128
+
+// settlePart settles sessions that came to one mailbox in one of its epochs, or one.
+func (c *claims) settlePart(ctx context.Context, list []settled) error {
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n].tag == list[0].tag {
+			n++
+		}
+		keys, args := make([]string, n), make([]any, n+1)
+		args[0] = list[0].tag
+		for i := range list[:n] {
+			keys[i], args[i+1] = c.keys.session(list[i].id)+sessionHead, uint64(list[i].since)
+		}
+		if _, err := c.step(ctx, stepClaimSettle, keys, args...); err != nil {
+			return err
+		}
+		for i := range list[:n] {
+			c.router.Settled(list[i].id, list[i].since)
+		}
+		list = list[n:]
+	}
+	return nil
 }

@@ -48,7 +48,7 @@ func (l *link) ask(ctx context.Context, add func(goredis.Pipeliner) []goredis.Cm
 		t.flying++
 	}
 	t.mu.Unlock()
-	if start && !l.spawn(l.fly) {
+	if start && !l.lead() {
 		return store.ErrClosed
 	}
 	select {
@@ -70,29 +70,61 @@ func firstError(cmds []goredis.Cmder) error {
 	return nil
 }
 
+// lead sends the first pipeline from the goroutine of who began it: nobody else has to
+// wake up for a command that is alone. If there is more by then, another goroutine goes on.
+// It reports false after close.
+func (l *link) lead() bool {
+	t := &l.together
+	t.mu.Lock()
+	flock := t.next()
+	t.mu.Unlock()
+	l.carry(l.ctx, flock)
+	t.mu.Lock()
+	more := len(t.waiting) > 0
+	if !more {
+		t.flying--
+	}
+	t.mu.Unlock()
+	return !more || l.spawn(l.fly)
+}
+
 // fly sends pipelines while somebody waits.
 func (l *link) fly(ctx context.Context) {
 	t := &l.together
 	for {
 		t.mu.Lock()
-		n := min(len(t.waiting), maxFlock)
-		flock := t.waiting[:n:n]
-		if t.waiting = t.waiting[n:]; len(t.waiting) == 0 {
-			t.waiting = nil
-		}
-		if n == 0 {
+		flock := t.next()
+		if len(flock) == 0 {
 			t.flying--
 			t.mu.Unlock()
 			return
 		}
 		t.mu.Unlock()
-		pipe := l.client.Pipeline()
-		for _, a := range flock {
-			a.cmds = a.add(pipe)
-		}
-		_, _ = pipe.Exec(ctx) // each command has its own error
-		for _, a := range flock {
-			close(a.done)
-		}
+		l.carry(ctx, flock)
+	}
+}
+
+// next takes those who go with the next pipeline.
+func (t *together) next() []*asked {
+	n := min(len(t.waiting), maxFlock)
+	flock := t.waiting[:n:n]
+	if t.waiting = t.waiting[n:]; len(t.waiting) == 0 {
+		t.waiting = nil
+	}
+	return flock
+}
+
+// carry sends one pipeline and gives everybody the answers.
+func (l *link) carry(ctx context.Context, flock []*asked) {
+	if len(flock) == 0 {
+		return
+	}
+	pipe := l.client.Pipeline()
+	for _, a := range flock {
+		a.cmds = a.add(pipe)
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	for _, a := range flock {
+		close(a.done)
 	}
 }

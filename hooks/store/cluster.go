@@ -9,6 +9,20 @@ import (
 // ErrOtherUser is what a claim of a client id ends with whose session may not be had.
 var ErrOtherUser = errors.New("store: client id belongs to another user")
 
+// Claimant is who wants the session of a client id.
+type Claimant struct {
+	ID      message.ClientID
+	User    string
+	HasUser bool
+	AnyUser bool // it may have other users' sessions
+}
+
+// MayHave reports whether the claimant may have a session: one that was made without a user
+// name belongs to nobody.
+func (c *Claimant) MayHave(s *Session) bool {
+	return !s.HasUser || c.HasUser && c.User == s.User || c.AnyUser
+}
+
 // Claim is where the session of a client id is, once it is this process's.
 type Claim struct {
 	// Found says that there is a session. It lives in Box; one that Moved was brought
@@ -17,6 +31,7 @@ type Claim struct {
 	Box          message.MailboxID // empty is the own one
 	Since        message.Position  // what was matched before came through the old mailbox
 	Overlap      []message.ID      // what was matched later but came through it, too
+	Image        *Image            // of one that Moved, as Sessions.Load reads it
 }
 
 // RouteChange is one change of what a mailbox of another process subscribes to.
