@@ -64,12 +64,13 @@ func TestNothingMeasuredAtClustersIsMissed(t *testing.T) {
 }
 
 func TestFigures(t *testing.T) {
-	r := &clusterResult{commands: .2, load: load.Result{
+	a, b := .2, 49.9
+	r := &clusterResult{commands: &a, load: load.Result{
 		Rate: 1000, Expected: 10, Lost: 1, Latency: &load.LatencyResult{P50: 800, P99: 900, Max: 2e6},
 		Offline: &load.OfflineResult{Sessions: 9, Present: 7, EnqueueRate: 50},
 	}}
 	back := &clusterResult{load: load.Result{Reconnect: &load.ReconnectResult{Sessions: 5, Connected: 4, Present: 3, ConnectsPerSecond: 70}}}
-	rests := &clusterResult{load: load.Result{Idle: &load.IdleResult{ConnectsPerSecond: 30}}, commands: 49.9}
+	rests := &clusterResult{load: load.Result{Idle: &load.IdleResult{ConnectsPerSecond: 30}}, commands: &b}
 	for _, tt := range []struct {
 		f    figure
 		of   *clusterResult
@@ -192,7 +193,7 @@ func TestCommandsAMessageCosts(t *testing.T) {
 	redis := answering(t, info(100), info(150), "-ERR no\r\n")
 	u := &redisUse{redis: redis}
 	run := func() (load.Result, error) { return load.Result{Delivered: 200}, nil }
-	if res, err := u.perMessage(t.Context(), run); err != nil || res.Delivered != 200 || u.median() != .25 {
+	if res, err := u.perMessage(t.Context(), run); err != nil || res.Delivered != 200 || u.median() == nil || *u.median() != .25 {
 		t.Errorf("%+v, %v, %v", res, err, u.values)
 	}
 	if _, err := u.perMessage(t.Context(), run); err == nil || len(u.values) != 1 {
@@ -202,7 +203,7 @@ func TestCommandsAMessageCosts(t *testing.T) {
 		t.Error("no Redis is asked")
 	}
 	none := &redisUse{}
-	if _, err := none.perMessage(t.Context(), run); err != nil || none.median() != 0 {
+	if _, err := none.perMessage(t.Context(), run); err != nil || none.median() != nil {
 		t.Errorf("%v, %v", err, none.values)
 	}
 }
@@ -210,18 +211,18 @@ func TestCommandsAMessageCosts(t *testing.T) {
 func TestCommandsOfClientsThatRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &restCommands{}
-		if rate, err := m.rate(); rate != 0 || err != nil {
-			t.Errorf("%v, %v", rate, err)
+		if _, known, err := m.rate(); known || err != nil {
+			t.Errorf("%v, %v", known, err)
 		}
 		begin := time.Now()
 		for i, calls := range []int64{1000, 1021, 1042} { // 20 a second and the question
 			m.seen(atCalls{begin.Add(time.Duration(i) * time.Second), calls}, nil)
 		}
-		if rate, err := m.rate(); rate != 20 || err != nil {
-			t.Errorf("%v, %v", rate, err)
+		if rate, known, err := m.rate(); rate != 20 || !known || err != nil {
+			t.Errorf("%v, %v, %v", rate, known, err)
 		}
 		m.seen(atCalls{}, errors.New("away"))
-		if _, err := m.rate(); err == nil {
+		if _, known, err := m.rate(); known || err == nil {
 			t.Error("a question without an answer is not told")
 		}
 	})

@@ -111,13 +111,13 @@ func (m *redisUse) perMessage(ctx context.Context, do func() (load.Result, error
 	return res, err
 }
 
-// median is 0 when there is none.
-func (m *redisUse) median() float64 {
+// median is nil when there is none.
+func (m *redisUse) median() *float64 {
 	v := slices.Sorted(slices.Values(m.values))
 	if len(v) == 0 {
-		return 0
+		return nil
 	}
-	return v[len(v)/2]
+	return &v[len(v)/2]
 }
 
 // restCommands counts the commands of a Redis whose broker's clients rest.
@@ -160,13 +160,13 @@ func (m *restCommands) seen(now atCalls, err error) {
 	}
 }
 
-// rate is commands a second, without the questions; 0 where it is not known.
-func (m *restCommands) rate() (float64, error) {
+// rate is commands a second, without the questions.
+func (m *restCommands) rate() (perSecond float64, known bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.asked < 2 {
-		return 0, m.err
+		return 0, false, m.err
 	}
 	calls := m.to.calls - m.from.calls - (m.asked - 1)
-	return float64(calls) / m.to.at.Sub(m.from.at).Seconds(), m.err
+	return float64(calls) / m.to.at.Sub(m.from.at).Seconds(), m.err == nil, m.err
 }

@@ -19,7 +19,7 @@ type figure struct {
 // clusterResult is what the runs of a row found at one kind of cluster.
 type clusterResult struct {
 	load     load.Result // medians
-	commands float64     // of Redis: a message, or a second while clients rest; 0 is not known
+	commands *float64    // of Redis: a message, or a second while clients rest; nil is not known
 	absent   error       // why it was not measured
 	end      error       // of its processes, when they did not end as they should
 }
@@ -117,7 +117,10 @@ func sessionsGone(r *clusterResult) (float64, bool) {
 }
 
 func commandsKnown(r *clusterResult) (float64, bool) {
-	return r.commands, r.absent == nil && r.commands > 0
+	if r.absent != nil || r.commands == nil {
+		return 0, false
+	}
+	return *r.commands, true
 }
 
 func one(x float64) string   { return fmt.Sprintf("%.1f", x) }

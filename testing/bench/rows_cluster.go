@@ -100,8 +100,8 @@ func restingRun(ctx context.Context, o load.Options, c *cluster, u *redisUse) (l
 	if err != nil {
 		return res, err
 	}
-	rate, err := m.rate()
-	if rate > 0 {
+	rate, known, err := m.rate()
+	if known {
 		u.add(rate)
 	}
 	return res, err
