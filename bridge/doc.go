@@ -68,7 +68,8 @@
 //
 // # A session moves
 //
-//	claim      B: the record names token and B as who wants it; the newest claim replaces older ones
+//	claim      B: if it may have the session, the record names token and B as who wants it; the newest
+//	           claim replaces older ones
 //	prepare    B → inbox of A; A closes the connection, commits what there is, notes from now on what the
 //	           session gets, and writes "ready" into the record
 //	expect     B: reads the filters, keeps from now on what comes for the session, announces the filters
@@ -164,10 +165,10 @@
 //     stream it follows: 8 commands a second, whatever the number of clients.
 //   - a publish at full load: below 0.05 commands, as batches carry hundreds; alone: one append,
 //     one read of the lease and one delivery.
-//   - a connect: 4 steps for a clean session; about 14 for one that moves.
+//   - a connect: 4 steps for a clean session; about 10 commands for one that moves, in 7 round trips.
 //
 // 1 M persistent sessions on 10 instances: 0.7 GB in Redis and 100,000 sessions an instance (about
-// 0.3 GB each); 1,000 connects a second are 14,000 steps, a fifth of one Redis; one Redis
+// 0.3 GB each); 1,000 connects a second are 10,000 commands, a sixth of one Redis; one Redis
 // suffices until about 150,000 entries for offline sessions a second. 10 M on 50: 7 GB, which is a Redis
 // Cluster for the time it takes to save and to fail over rather than for its load; 50 instances read
 // 50 route streams and report 50 times a change, so a storm of new filters is the first
