@@ -100,8 +100,17 @@ func New(o Options) *Bridge {
 
 // Start joins the other instances: the lease of the own mailbox first, then the routes of
 // all others, then the retained messages. When it returns, in has all of them, and clients
-// may be accepted. The error is the context's, or names what keeps this instance out.
+// may be accepted. The error is the context's, or names what keeps this instance out; it is
+// ErrRejoin when that took longer than a lease and another instance has the mailbox.
 func (b *Bridge) Start(ctx context.Context, in Inbox) error {
+	err := b.start(ctx, in)
+	if errors.Is(err, store.ErrFenced) || errors.Is(err, errBoxGone) {
+		err = fmt.Errorf("%w: %w", ErrRejoin, err)
+	}
+	return err
+}
+
+func (b *Bridge) start(ctx context.Context, in Inbox) error {
 	b.in = in
 	b.claims.router, b.claims.merger = in, in
 	if err := b.cluster.open(ctx, b.own); err != nil {

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"testing"
@@ -150,6 +151,15 @@ func (alone) Retained(*message.Message, bool)             {}
 // openBridge is a whole bridge that has joined.
 func openBridge(t *testing.T, url string) *Bridge {
 	t.Helper()
+	b := newBridge(t, url)
+	if err := b.Start(within(t), alone{}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func newBridge(t *testing.T, url string) *Bridge {
+	t.Helper()
 	client, err := redis.New(redis.Options{URL: url, Scripts: Scripts(), ReadTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -161,8 +171,29 @@ func openBridge(t *testing.T, url string) *Bridge {
 		}
 		_ = client.Close() // the test is over
 	})
-	if err := b.Start(within(t), alone{}); err != nil {
-		t.Fatal(err)
-	}
 	return b
+}
+
+// overtaken is alone, and another instance takes over before it has all routes.
+type overtaken struct {
+	alone
+	b *Bridge
+	t *testing.T
+}
+
+func (o overtaken) Route(message.Position, []store.RouteChange) {
+	err := o.b.client.HSet(o.t.Context(), o.b.keys.leases(), string(o.b.own), row{owner: "other", epoch: 2, generation: 1, deadline: 1 << 50}.String()).Err()
+	if err != nil {
+		o.t.Error(err)
+	}
+	o.b.cluster.kick()
+	server.Poll(o.t, 0, func() bool { return o.b.cluster.mine() == "" })
+}
+
+// A start that takes longer than a lease is no failure: it can be tried again at once.
+func TestOvertakenWhileItStarts(t *testing.T) {
+	b := newBridge(t, startRedis(t).URL())
+	if err := b.Start(within(t), overtaken{b: b, t: t}); !errors.Is(err, ErrRejoin) {
+		t.Error(err)
+	}
 }

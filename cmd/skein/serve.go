@@ -89,7 +89,7 @@ func (a *app) serve(ctx context.Context, source config.Source) error {
 
 // run serves until a signal or the end of ctx, then stops the node.
 func (s *server) run(ctx context.Context) error {
-	if err := s.node.Start(context.WithoutCancel(ctx)); err != nil {
+	if err := s.start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	s.log.Info("ready", "node", s.now.Node.Name, "version", buildVersion(), "pid", os.Getpid())
@@ -131,16 +131,39 @@ func (s *server) again(ctx context.Context, why error) error {
 	if !broker.Rejoin(why) {
 		return why
 	}
-	n, err := s.make(s.now)
-	if err != nil {
-		return fmt.Errorf("start again: %w", err)
+	err := s.renew()
+	if err == nil {
+		err = s.start(ctx)
 	}
-	s.node = n
-	if err := n.Start(context.WithoutCancel(ctx)); err != nil {
+	if err != nil {
 		return fmt.Errorf("start again: %w", err)
 	}
 	s.log.Info("started again")
 	return nil
+}
+
+// renew makes another node.
+func (s *server) renew() error {
+	n, err := s.make(s.now)
+	if err == nil {
+		s.node = n
+	}
+	return err
+}
+
+// start starts the node. One that others take over from before it is up, as their store is
+// slow or away, is tried again as another one.
+func (s *server) start(ctx context.Context) error {
+	for {
+		err := s.node.Start(context.WithoutCancel(ctx))
+		if err == nil || !broker.Rejoin(err) || ctx.Err() != nil {
+			return err //nolint:wrapcheck // the caller says what was attempted
+		}
+		s.log.Warn("node could not join in time and begins anew", "error", err)
+		if err := s.renew(); err != nil {
+			return err
+		}
+	}
 }
 
 // told logs that the service manager could not be told something. It kills a node that

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/skeinmq/skein/bridge"
 	"github.com/skeinmq/skein/broker/config"
 	"github.com/skeinmq/skein/testing/harness"
 )
@@ -148,6 +150,20 @@ func (f *fakeNode) Stop(ctx context.Context) (err error) {
 func testServer(n node) (*server, chan os.Signal, *output) {
 	signals, out := make(chan os.Signal, 4), &output{} // never full: tests send fewer
 	return &server{node: n, log: slog.New(slog.NewTextHandler(out, nil)), now: config.Default(), signals: signals, reloads: make(chan chan<- error)}, signals, out
+}
+
+// A node that others take over from while it starts begins anew, as another one.
+func TestStartTakesTooLong(t *testing.T) {
+	late, good := &fakeNode{start: fmt.Errorf("bridge: %w", bridge.ErrRejoin)}, &fakeNode{}
+	s, signals, out := testServer(late)
+	s.make = func(*config.Config) (node, error) { return good, nil }
+	signals <- syscall.SIGTERM
+	if err := s.run(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s.node != node(good) || good.drains != 1 || late.drains != 0 || !strings.Contains(out.String(), "msg=ready") {
+		t.Errorf("it did not begin anew: %s", out)
+	}
 }
 
 func TestASecondSignalEndsAtOnce(t *testing.T) {
