@@ -46,11 +46,11 @@ func (n *Node) newWeb(o *Options) (*web, error) {
 		Address: h.Address, Settings: apiSettings(n.cfg), Log: n.log, Level: n.level, Now: time.Now, Stats: n.stats, Router: n.router,
 		Info:   api.Info{Node: n.cfg.Node.Name, Version: n.version, Started: time.Now()},
 		Health: n.ready, Drainer: n.drain, Bans: bans{n}, WebSocket: http.HandlerFunc(n.adopt),
-		Pages: o.Pages, Collectors: o.Collectors, Tracer: tracer{n.router, n.cfg.Node.Name},
+		Pages: o.Pages, Collectors: append(slices.Clone(o.Collectors), newLoginCollector(n.access.counters)), Tracer: tracer{n.router, n.cfg.Node.Name},
 	}
 	if n.cluster != nil {
 		a.Cluster = n.cluster.peers
-		a.Collectors = append(slices.Clone(a.Collectors), newClusterCollector(n.cluster.bridge))
+		a.Collectors = append(a.Collectors, newClusterCollector(n.cluster.bridge))
 	}
 	if w.tls.Load() != nil {
 		a.TLS = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: w.tls.Load().NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {

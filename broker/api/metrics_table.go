@@ -39,6 +39,7 @@ var metricTable = []metric{
 	{"skein_connects_total", "Accepted connects, by protocol version.", counter, []string{"version"}, nil, words(func(s *stats.Snapshot) map[string]uint64 { return s.Connected })},
 	{"skein_disconnects_total", "Ended connections, by reason.", counter, []string{"reason"}, nil, words(func(s *stats.Snapshot) map[string]uint64 { return s.Disconnected })},
 	{"skein_refused_total", "Refused connections, by the rule that refused them.", counter, []string{"rule"}, nil, words(func(s *stats.Snapshot) map[string]uint64 { return s.Refused })},
+	{"skein_throttled_total", "Times that a connection was not read for a while, by the rate that it was above.", counter, []string{"rule"}, nil, words(func(s *stats.Snapshot) map[string]uint64 { return s.Throttled })},
 	{"skein_receipts_total", "Delivery receipts that were published.", counter, nil, func(s *stats.Snapshot) float64 { return float64(s.Receipts) }, nil},
 	{"skein_receipts_failed_total", "Outcomes that could not be told.", counter, nil, func(s *stats.Snapshot) float64 { return float64(s.ReceiptsFailed) }, nil},
 	{"skein_takeovers_total", "Connections that took a session over from another one.", counter, nil, func(s *stats.Snapshot) float64 { return float64(s.Takeovers) }, nil},

@@ -75,6 +75,7 @@ func TestMetricValues(t *testing.T) {
 	n.Connect("3.1.1")
 	n.Disconnect("connection lost")
 	n.Refuse("limits.connections")
+	n.Throttled.Inc("limits.publish_rate")
 	n.CommitDelay.Record(1<<20 - 1)
 	n.CommitDelay.Record(1 << 30)
 	n.SyncDelay.Record(5)
@@ -82,7 +83,7 @@ func TestMetricValues(t *testing.T) {
 	text := g.scrape()
 	for _, want := range []string{
 		`skein_connections 1`, `skein_connections_max 2`, `skein_connects_total{version="5.0"} 1`, `skein_disconnects_total{reason="connection lost"} 1`,
-		`skein_refused_total{rule="limits.connections"} 1`, `skein_packets_received_total{type="PUBLISH"} 1`, `skein_received_bytes_total{type="CONNECT"} 20`,
+		`skein_refused_total{rule="limits.connections"} 1`, `skein_throttled_total{rule="limits.publish_rate"} 1`, `skein_packets_received_total{type="PUBLISH"} 1`, `skein_received_bytes_total{type="CONNECT"} 20`,
 		`skein_publishes_received_total{qos="1"} 1`, `skein_deliveries_total{qos="2"} 2`, `skein_payload_sent_bytes_total 20`, `skein_packets_sent_total{type="PUBLISH"} 2`,
 		`skein_inflight_messages 3`, `skein_queued_messages 4`, `skein_queued_bytes 5`, `skein_commit_seconds_count 2`, `skein_commit_seconds_bucket{le="0.001048575"} 1`,
 		`skein_commit_seconds_bucket{le="+Inf"} 2`, `skein_fsync_seconds_count 1`, `skein_commit_batches_bucket{le="3"} 2`, `skein_commit_batches_bucket{le="1"} 0`,
