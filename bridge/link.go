@@ -99,8 +99,28 @@ func (l *link) shout(ctx context.Context, channel string, data any) (int64, erro
 // errReplicas is what a write ends with that too few replicas have.
 var errReplicas = errors.New("NOREPLICAS too few replicas have the write")
 
-// waitReplicas is how long a write waits for its replicas before it is tried again.
+// waitReplicas is how long a write waits for its replicas before it is tried again, at most:
+// a connection whose answer is later than its read timeout is given up.
 const waitReplicas = time.Second
+
+func (l *link) waitReplicas() time.Duration {
+	limit := 2 * waitReplicas
+	switch c := l.inner().(type) {
+	case *goredis.Client:
+		limit = c.Options().ReadTimeout
+	case *goredis.ClusterClient:
+		limit = c.Options().ReadTimeout
+	}
+	return max(min(waitReplicas, limit/2), time.Millisecond)
+}
+
+// inner is the client without what it is wrapped in.
+func (l *link) inner() goredis.UniversalClient {
+	if c, ok := l.client.(*redis.Client); ok {
+		return c.UniversalClient
+	}
+	return l.client
+}
 
 // write does a step that counts only when enough replicas have it.
 func (l *link) write(ctx context.Context, s *redis.Script, keys []string, args ...any) (any, error) {
@@ -113,7 +133,7 @@ func (l *link) write(ctx context.Context, s *redis.Script, keys []string, args .
 	}
 	pipe := node.Pipeline()
 	cmd := s.Run(ctx, pipe, keys, args...)
-	wait := pipe.Do(ctx, "wait", l.replicas, waitReplicas.Milliseconds())
+	wait := pipe.Do(ctx, "wait", l.replicas, l.waitReplicas().Milliseconds())
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	return l.waited(ctx, s, cmd, wait)
 }
@@ -165,11 +185,7 @@ func (l *link) node(ctx context.Context, key string) (goredis.Cmdable, error) {
 }
 
 func (l *link) cluster() (*goredis.ClusterClient, bool) {
-	client := l.client
-	if c, ok := client.(*redis.Client); ok {
-		client = c.UniversalClient
-	}
-	c, ok := client.(*goredis.ClusterClient)
+	c, ok := l.inner().(*goredis.ClusterClient)
 	return c, ok
 }
 
