@@ -50,7 +50,7 @@ func (s *subscriber) once(ctx context.Context) error {
 	s.conn++
 	s.Rec.Changes(s.id, true)
 	defer s.Rec.Changes(s.id, false)
-	if !ack.present {
+	if !ack.present || s.got == nil { // a session may be there whose CONNACK was never read
 		s.got = make(map[int]string)
 	}
 	err = s.connection(ctx, k)
