@@ -64,16 +64,18 @@ func (r *Router) Clients(q ClientQuery) (list []*ClientInfo, more bool) {
 	}
 	top := first[*ClientInfo]{limit: q.Limit, less: q.Less}
 	var some []*Client
+	info := new(ClientInfo)
 	for i := range r.reg.shards {
 		some = r.reg.shard64(i, some[:0])
 		for _, c := range some {
 			if byID && (c.ID <= q.After || top.cut && c.ID > top.last().ID) {
 				continue
 			}
-			info, ok := c.info()
-			if ok && (q.Keep == nil || q.Keep(&info)) {
-				top.add(&info)
+			if !c.inform(info) || q.Keep != nil && !q.Keep(info) || top.cut && q.Less(info, top.last()) > 0 {
+				continue // info serves for the next one
 			}
+			top.add(info)
+			info = new(ClientInfo)
 		}
 	}
 	return top.done()
@@ -131,16 +133,22 @@ func (r *Router) Client(id ClientID) (ClientInfo, bool) {
 	return c.info()
 }
 
-// info copies; it reports false for a session that has ended, or that ended with the
-// process and has only its will left.
-func (c *Client) info() (ClientInfo, bool) {
+// info copies; see inform.
+func (c *Client) info() (i ClientInfo, ok bool) {
+	ok = c.inform(&i)
+	return i, ok
+}
+
+// inform copies into i; it reports false for a session that has ended, or that ended with
+// the process and has only its will left.
+func (c *Client) inform(i *ClientInfo) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended || c.ghost {
-		return ClientInfo{}, false
+		return false
 	}
 	h := &c.head
-	i := ClientInfo{
+	*i = ClientInfo{
 		ID: c.ID, User: h.User, HasUser: h.HasUser, Version: h.Version, Expiry: h.Expiry, ExpiresAt: h.ExpiresAt,
 		Persistent: c.Persistent(), Will: h.Will != nil, Subscriptions: c.subs.len(),
 	}
@@ -152,7 +160,7 @@ func (c *Client) info() (ClientInfo, bool) {
 	if c.drops != nil {
 		i.Drops = *c.drops
 	}
-	return i, true
+	return true
 }
 
 // Subscriptions answers a client's subscriptions behind a filter, in order, at most
