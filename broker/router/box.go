@@ -16,6 +16,7 @@ type box struct {
 	shared  *topic.Tree[*Group, struct{}]
 	groups  groups
 	passed  passed           // by groups, to other mailboxes
+	waited  passed           // what went round when the box was adopted, because it waited in a group
 	replays message.Position // where the inbox ended when the box was adopted: up to there things may come again
 
 	mu      sync.Mutex

@@ -187,7 +187,7 @@ func (g *Group) publish(m *message.Message, wait func() *Pending) (sure bool) {
 	g.mu.Lock()
 	if len(g.members) == 0 { // the last one left meanwhile
 		g.mu.Unlock()
-		return g.refuse(m, stats.DropSessionEnded, wait)
+		return g.ended(m, wait)
 	}
 	members, first := g.members, g.firstLocked(m)
 	behind := len(g.queue.list) > 0 && m.QoS > 0 // keep the order
@@ -204,6 +204,10 @@ func (g *Group) publish(m *message.Message, wait func() *Pending) (sure bool) {
 		return g.refuse(m, g.whyNobody(members), wait)
 	}
 	g.mu.Lock()
+	if len(g.members) == 0 { // as above
+		g.mu.Unlock()
+		return g.ended(m, wait)
+	}
 	g.pushLocked(m, wait)
 	members = g.members
 	g.mu.Unlock()

@@ -27,6 +27,7 @@ type grouped struct {
 	again bool                // it may be known
 	round bool                // it is going round
 	taken bool                // see Bundle
+	twice bool                // it is from a part of the inbox that is read again
 }
 
 // toGroup gives the messages of a bundle to a member of a group. A mailbox that has none
@@ -35,6 +36,7 @@ func (p *Publisher) toGroup(b *message.Bundle) {
 	for i := range b.Items {
 		t := grouped{
 			r: p.r, box: p.box, key: b.Group, m: b.Message(i).Clone(), tried: b.Tried, again: b.QoS == 2 && p.feed.from.again, round: b.Again, taken: b.Taken,
+			twice: p.feed.at <= p.box.replays,
 		}
 		t.give(p.wait(b.QoS))
 	}
@@ -61,6 +63,9 @@ func (t *grouped) give(wait func() *Pending) {
 func (t *grouped) known(key groupKey, g *Group) bool {
 	if len(t.tried) > 0 {
 		t.box.passed.remove(key, t.m.ID)
+	}
+	if t.twice && t.box.waited.has(key, t.m.ID) {
+		return true
 	}
 	return !t.taken && t.box.passed.has(key, t.m.ID) || t.box.knows(t.r, key, g, t.m.ID)
 }
@@ -128,6 +133,9 @@ func (r *Router) waitedRound(b *box, name string, w waiting) bool {
 	g.mu.Lock()
 	g.queue.given(w.seq)
 	g.mu.Unlock()
+	if w.m.QoS == 2 {
+		b.waited.add(key, w.m.ID)
+	}
 	pend := &Pending{owner: handed{g, w}}
 	pend.left.Store(1)
 	m := groupBundle(name, w.m, nil, true)
@@ -242,6 +250,33 @@ func (b *box) knows(r *Router, key groupKey, g *Group, id message.ID) bool {
 		return true
 	}
 	return slices.ContainsFunc(b.groups.formerOf(key), func(c message.ClientID) bool { return r.knows(c, id) })
+}
+
+// ended is told of a message that came when the last member had left: others may have joined
+// here, or be in another mailbox.
+func (g *Group) ended(m *message.Message, wait func() *Pending) (sure bool) {
+	r := g.r
+	if r.peers == nil || m.QoS == 0 {
+		return g.refuse(m, stats.DropSessionEnded, wait)
+	}
+	var pend *Pending
+	if wait != nil {
+		pend = wait()
+		pend.left.Add(1)
+		wait = func() *Pending { return pend }
+	}
+	r.events.apart(func() { // the route table may be held
+		t := grouped{r: r, box: g.box, key: g.key.record(), m: m}
+		if now := g.box.groups.get(g.key); now != nil && now != g {
+			now.publish(m, wait)
+		} else if !t.handOn(true, wait) {
+			g.refuse(m, stats.DropSessionEnded, wait)
+		}
+		if pend != nil {
+			pend.done()
+		}
+	})
+	return false
 }
 
 // passed are the newest QoS 2 messages that groups of a mailbox have handed on. What is not in

@@ -224,3 +224,43 @@ func TestAdoptedWaitingGoesRound(t *testing.T) {
 		t.Errorf("%d wait, %d numbers were given", len(group.queue.list), group.queue.back)
 	}
 }
+
+// What comes when the last member has just left goes to another mailbox.
+func TestPublishedToAnEndedGroup(t *testing.T) {
+	g, p := newPost(t)
+	s := g.connect("s", dial{})
+	s.subscribe(2, "$share/g/t")
+	group := g.r.own.groups.get(keyOf("g/t"))
+	s.unsubscribe("$share/g/t")
+	a := &toldAcker{}
+	pend := &Pending{owner: a}
+	pend.left.Store(1)
+	group.publish(numbered(1, "x"), func() *Pending { return pend })
+	g.r.events.due.Wait()
+	pend.done()
+	if len(p.sent) != 1 || p.sent[0].to != "a" || !a.done {
+		t.Errorf("sent %v, answered %v", p.sent, a.done)
+	}
+}
+
+// What waited in a group of an adopted mailbox, and goes round, is not given when the inbox
+// is read again that it came through.
+func TestAdoptedWaitingIsReadAgain(t *testing.T) {
+	g, p := newPost(t)
+	g.r.Adopt("k", &store.Adoption{
+		End:    9,
+		Heads:  []store.AdoptedHead{{Head: store.Head{Session: Session{ID: "s", Expiry: 3600}, Subs: []Subscription{{Filter: "$share/g/t", QoS: 2}}}}},
+		Groups: []store.GroupEntry{{Group: "g/t", Seq: firstGroupSeq, Msg: numbered(1, "x")}},
+	})
+	b := groupBundle("g/t", numbered(1, "x"), []message.MailboxID{"z"}, true)
+	b.Items[0].Retain = false
+	g.r.Deliver("k", 9, b, nobody{})
+	group := g.r.adopted.feed("k").p.box.groups.get(keyOf("g/t"))
+	if len(p.sent) != 1 || len(group.queue.list) != 0 {
+		t.Errorf("sent %d, %d wait", len(p.sent), len(group.queue.list))
+	}
+	g.r.Deliver("k", 10, b, nobody{}) // it has come back
+	if len(p.sent) != 2 && len(group.queue.list) != 1 {
+		t.Errorf("sent %d, %d wait", len(p.sent), len(group.queue.list))
+	}
+}
