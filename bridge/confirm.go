@@ -108,8 +108,8 @@ func (l *leases) putBack(asked []asking) {
 func (l *leases) ask(ctx context.Context, own *lease) (end message.Position, ok bool, err error) {
 	var row string
 	err = l.retry(ctx, "read the lease", func(ctx context.Context) (err error) {
-		row, err = l.client.HGet(ctx, l.keys.leases(), string(own.box)).Result()
-		return err //nolint:wrapcheck // retry says what was attempted
+		row, err = l.row(ctx, own.box)
+		return err
 	})
 	if errors.Is(err, goredis.Nil) {
 		row, err = "", nil
@@ -125,6 +125,29 @@ func (l *leases) ask(ctx context.Context, own *lease) (end message.Position, ok 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return own.end, r.deadline > ended && r.generation == own.generation, nil
+}
+
+// row reads a row from a server that is the primary. One that stood still while its replica
+// was promoted answers as if nothing had happened, until it is told; but it has no replica.
+func (l *leases) row(ctx context.Context, box message.MailboxID) (string, error) {
+	if l.replicas == 0 {
+		return l.client.HGet(ctx, l.keys.leases(), string(box)).Result() //nolint:wrapcheck // the caller says what it attempted
+	}
+	node, err := l.node(ctx, l.keys.leases())
+	if err != nil {
+		return "", err
+	}
+	pipe := node.Pipeline()
+	row := pipe.HGet(ctx, l.keys.leases(), string(box))
+	wait := pipe.Do(ctx, "wait", l.replicas, waitReplicas.Milliseconds())
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	if err := row.Err(); err != nil && !errors.Is(err, goredis.Nil) {
+		return "", err //nolint:wrapcheck // as above
+	}
+	if n, err := wait.Int(); err != nil || n < l.replicas {
+		return "", errors.Join(errReplicas, err)
+	}
+	return row.Result() //nolint:wrapcheck // as above
 }
 
 // row is a lease as it stands in Redis.

@@ -48,7 +48,8 @@
 // waiting for an instance whose lease has run out writes that into the row; whoever takes
 // a mailbox raises its epoch in the same step. Before anything is acknowledged, also what
 // had no target, the instance reads its own row after everything was stored: it must be
-// its own, and of the generation under which the publish was routed. An instance that finds its
+// its own, and of the generation under which the publish was routed; where replicas are asked for,
+// a server that has none is not believed: it may have stood still, and another be the primary. An instance that finds its
 // lease run out and nobody's takes it again: generation plus one, and the end of the route
 // changes, in one step. What was routed at that end or later was matched with everything that a
 // barrier may have passed without this instance, so it may be acknowledged; what was routed

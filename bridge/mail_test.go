@@ -403,14 +403,22 @@ func TestReplicas(t *testing.T) {
 	url := "redis://" + r.Addr
 	a, b := exchange(t, func() *mailNode { return nodeAt(t, url, &Options{MinReplicas: 1}) })
 	replica.Kill()
-	o := newOutcome()
+	server.Poll(t, 0, func() bool {
+		return strings.Contains(a.client.Info(t.Context(), "replication").Val(), "connected_slaves:0")
+	})
+	o, confirm := newOutcome(), newOutcome()
 	a.Append(b.box, bundle("t", "500"), o)
+	a.Confirm(a.routes.applied.now(), confirm)
 	server.Poll(t, 0, func() bool { return b.count() == 501 }) // it is there
+	server.Poll(t, 0, func() bool { return a.out.down.Load() })
 	if o.told() {
 		t.Error("it is said to be at a replica")
 	}
+	if confirm.told() {
+		t.Error("a server without its replica may not be the primary any more")
+	}
 	replica.Restart()
-	if err := o.wait(t); err != nil {
+	if err := errors.Join(o.wait(t), confirm.wait(t)); err != nil {
 		t.Error(err)
 	}
 	inOrder(t, b.came, 501)
