@@ -61,6 +61,8 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) error {
 		defer mu.Unlock()
 		return e.send("trace", "", ev)
 	}
+	silence := keepBeating(ctx, &mu, e)
+	defer silence()
 	there, stop := context.WithTimeout(r.Context(), life+askTimeout) // they end by themselves, and tell what they lost
 	defer stop()
 	others := s.tracePeers(there, r, emit)
@@ -69,8 +71,37 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) error {
 		stop()
 	}
 	away, missing := others.wait()
+	silence()
 	_ = e.send("end", "", v1.TraceEnd{Reason: traceEnd(ctx, s.ending, err), Lost: lost + away, Missing: missing}) // it ends anyway
 	return nil
+}
+
+// keepBeating writes something now and then until ctx ends or stop is called, which waits for
+// its goroutine. A client that is gone is found by the next event as well.
+func keepBeating(ctx context.Context, mu *sync.Mutex, e *events) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		t := time.NewTicker(heartbeat)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				return
+			}
+			mu.Lock()
+			err := e.beat()
+			mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
 }
 
 func traceEnd(ctx, node context.Context, err error) string {
