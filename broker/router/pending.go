@@ -30,6 +30,7 @@ type Pending struct {
 
 	owner  Acker
 	from   *Client // the publisher; nil for what comes through an inbox
+	of     *abroad // its connection's; nil is nobody's
 	left   atomic.Int32
 	failed atomic.Bool
 	unsure atomic.Bool // with failed: it may be owed to a session that is elsewhere by now
@@ -126,7 +127,12 @@ func (a *appended) Committed(err error) {
 	(*Pending)(a).done()
 }
 
+// fail counts a target that will not have it. Nothing that follows may be routed from then
+// on, whatever else is still waited for.
 func (p *Pending) fail() {
 	p.failed.Store(true)
+	if p.of != nil {
+		p.of.lost.Store(true)
+	}
 	p.done()
 }

@@ -229,7 +229,7 @@ func (p *Publisher) settleOne(pub *message.Publish, code byte) {
 // pending is what the publishes that are settled next wait in.
 func (p *Publisher) pending() *Pending {
 	if p.pend == nil {
-		p.pend = &Pending{owner: p.acks, from: p.c}
+		p.pend = &Pending{owner: p.acks, from: p.c, of: p.abroad}
 		p.pend.left.Store(1)
 	}
 	return p.pend
