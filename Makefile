@@ -11,6 +11,7 @@ CRASH    ?= 200
 CHAOS    ?= 15m
 SHORT    ?= 60s
 MODEL    ?= 15m
+SCHEDULE ?= 5m
 TIMEOUT  ?= 10m
 UI_OUT   ?= /tmp/skein-ui
 CROSS    ?= linux/arm64 linux/arm darwin/arm64 windows/amd64
@@ -98,8 +99,10 @@ crash: ## kill a node under load CRASH (200) times, at most 10 minutes; SEED=n
 
 # The cluster's protocol, every state of the instances that minutes are enough for, then
 # random walks for the rest of the time. `go run ./testing/model/modelcheck` searches one.
-model: ## the cluster's model: exhaustive, each rule left out, then walks; MODEL (15m) in all, SEED=n
+# Then real instances under random schedules, for SCHEDULE.
+model: ## the cluster's model: exhaustive, each rule left out, then walks; MODEL (15m) in all, real instances SCHEDULE (5m), SEED=n
 	MODEL=$(MODEL) SEED=$(SEED) $(GO) test -count=1 -run 'Exhaustive|Until' -timeout 0 -v ./testing/model
+	SCHEDULE=$(SCHEDULE) SEED=$(SEED) $(GO) test -count=1 -run '^TestRandom$$' -timeout 0 -v ./testing/schedule
 
 cluster: ## three nodes, Redis and HAProxy on this host, to try; Ctrl-C ends them
 	@exec ./docker/cluster.sh

@@ -14,6 +14,9 @@
 // trimmed too early. Each of these tests shows with the rule that a promise is kept, and
 // without it that the same schedule breaks it.
 //
+// Random schedules are tried for 20 seconds with all tests, or for as long as SCHEDULE says;
+// SEED chooses one.
+//
 // A seed repeats the choices, not the run: when the goroutines of an instance ask for the
 // next step is the machine's business.
 //

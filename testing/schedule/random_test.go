@@ -15,7 +15,7 @@ import (
 	"github.com/skeinmq/skein/testing/witness"
 )
 
-// timeEnv and seedEnv say how long TestRandom tries schedules, or which one.
+// timeEnv and seedEnv say how long TestRandom tries schedules, other than usual, or which one.
 const (
 	timeEnv = "SCHEDULE"
 	seedEnv = "SEED"
@@ -23,6 +23,7 @@ const (
 
 // Bounds of a schedule.
 const (
+	usual     = 20 * time.Second // how long schedules are tried
 	instances = 3
 	trouble   = 3 * time.Second  // in which faults are made
 	apart     = time.Second      // the longest time between two
@@ -33,10 +34,6 @@ const (
 
 // TestRandom keeps every promise in random schedules, one seed after the other.
 func TestRandom(t *testing.T) {
-	length := os.Getenv(timeEnv)
-	if length == "" && os.Getenv(seedEnv) == "" {
-		t.Skipf("runs when %s or %s is set", timeEnv, seedEnv)
-	}
 	if s := os.Getenv(seedEnv); s != "" {
 		seed, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
@@ -45,9 +42,12 @@ func TestRandom(t *testing.T) {
 		once(t, server.StartRedis(t, "--appendfsync", "no", "--appendonly", "no"), seed)
 		return
 	}
-	d, err := time.ParseDuration(length)
-	if err != nil || d <= 0 {
-		t.Fatalf("%s=%q is not a duration", timeEnv, length)
+	d := usual
+	if s := os.Getenv(timeEnv); s != "" {
+		var err error
+		if d, err = time.ParseDuration(s); err != nil || d <= 0 {
+			t.Fatalf("%s=%q is not a duration", timeEnv, s)
+		}
 	}
 	r := server.StartRedis(t, "--appendfsync", "no", "--appendonly", "no")
 	n := 0
@@ -130,7 +130,7 @@ func (w *world) run() *witness.History {
 	busy, rest := context.WithCancel(ctx)
 	defer rest()
 	w.rec.Settles(2 * lease)
-	load := &witness.Load{T: w.t, Rec: w.rec, Busy: busy, Address: w.address, Pace: witness.Pace{
+	load := &witness.Load{T: w.t, Rec: w.rec, Busy: busy, Address: w.address, Twins: true, Pace: witness.Pace{
 		Online: 800 * time.Millisecond, Offline: 100 * time.Millisecond, Think: 100 * time.Millisecond, Patience: patience,
 	}}
 	load.Run(ctx, w.seed)
@@ -142,6 +142,9 @@ func (w *world) run() *witness.History {
 	w.choose.rest()
 	rest()
 	load.Drain(w.tend(ctx), quiet)
+	for i := range instances {
+		load.Look(ctx, w.life(i).url)
+	}
 	cancel()
 	load.Wait()
 	return w.rec.History()

@@ -211,14 +211,14 @@ func (r *Recorder) Arrivals() int {
 	return len(r.h.Arrivals)
 }
 
-// retainedTopics are those with an acknowledged retained message.
-func (r *Recorder) retainedTopics() map[string]bool {
+// retainedTopics are those with an acknowledged retained message, and the newest of these.
+func (r *Recorder) retainedTopics() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	topics := make(map[string]bool)
+	topics := make(map[string]int)
 	for i := range r.h.Messages {
 		if m := &r.h.Messages[i]; m.Retain && m.Acked > 0 {
-			topics[m.Topic] = true
+			topics[m.Topic] = i
 		}
 	}
 	return topics

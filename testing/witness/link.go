@@ -23,6 +23,8 @@ type packet struct {
 	payload     string
 }
 
+func (p *packet) retained() bool { return p.flags&1 != 0 }
+
 func (p *packet) qos() byte { return p.flags >> 1 & 3 }
 
 // link is one connection. Every error is an end of it: the node may be killed at any

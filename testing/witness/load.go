@@ -26,6 +26,7 @@ type Load struct {
 	// Address is where the next connection goes; an error says that nobody serves now.
 	Address func() (string, error)
 	Pace    Pace
+	Twins   bool // two clients with one identifier at once, too
 	Lenient bool // wrong answers and silence fail nothing: what serves is broken
 
 	wg sync.WaitGroup
@@ -93,6 +94,10 @@ func (l *Load) Run(ctx context.Context, seed uint64) {
 	}
 	r := rng()
 	l.spawn(func() { l.looks(ctx, r) })
+	if l.Twins {
+		r := rng()
+		l.spawn(func() { l.twins(ctx, r) })
+	}
 }
 
 func version(rng *rand.Rand) byte { return harness.V311 + byte(rng.IntN(2)) }
@@ -225,6 +230,9 @@ func (l *Load) look(k *link) error {
 		}
 		if err != nil {
 			return err
+		}
+		if p.kind == harness.PUBLISH && !p.retained() && number(p.payload) < topics[p.topic] {
+			continue // it was published before, and came late
 		}
 		if p.kind == harness.PUBLISH && !seen[p.topic] {
 			l.Rec.retained(p.topic, number(p.payload), asked)
