@@ -7,9 +7,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -123,7 +125,11 @@ func (s *Server) owner(h handler) handler {
 		if err != nil {
 			return err
 		}
-		if err := h(w, r); !errors.Is(err, errNotHere) {
+		own, err := named(r)
+		if err != nil {
+			return err
+		}
+		if err := h(w, own); !errors.Is(err, errNotHere) {
 			return err
 		}
 		if !local(r) {
@@ -140,6 +146,28 @@ func (s *Server) owner(h handler) handler {
 		}
 		return failf(http.StatusNotFound, "there is no client with that id")
 	}
+}
+
+// named is a request whose client id stands in the path's place, also where the query has
+// it. Browsers and proxies take "." and ".." out of paths, however they are written, so
+// that these two ids have no other way. r keeps its query, which peers are asked with.
+func named(r *http.Request) (*http.Request, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	list, ok := q["id"]
+	switch {
+	case err != nil || !ok:
+		return r, nil //nolint:nilerr // the handler says what is wrong with the query
+	case len(list) > 1:
+		return nil, failf(http.StatusBadRequest, "id stands twice")
+	case !utf8.ValidString(list[0]):
+		return nil, failf(http.StatusBadRequest, "id is not UTF-8")
+	}
+	r.SetPathValue("id", list[0])
+	q.Del("id")
+	own, u := r.WithContext(r.Context()), *r.URL
+	u.RawQuery = q.Encode()
+	own.URL = &u
+	return own, nil
 }
 
 // keepBody reads a body that may be sent on, if there is anybody to send it to.

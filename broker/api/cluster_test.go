@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -134,6 +135,35 @@ func TestAnyNodeAnswersForAll(t *testing.T) {
 	list[0].call("client", "/api/v1/clients/c05", "", http.StatusBadGateway)
 	list[0].call("stats", "/api/v1/stats?node=n3", "", http.StatusBadGateway)
 	list[0].call("stats", "/api/v1/stats?node=n4", "", http.StatusNotFound)
+}
+
+// Every client id can be asked for, from any node: also those that paths do not keep.
+func TestAnyClientID(t *testing.T) {
+	list, _ := three(t)
+	for _, id := range []string{".", "..", "-", "a/b", "%2E", "?id=x", "../nodes"} {
+		list[1].session(id, "t")
+		in := url.QueryEscape(id)
+		encoded := strings.ReplaceAll(url.PathEscape(id), ".", "%2E")
+		for _, g := range list {
+			for _, path := range []string{"/api/v1/clients/-?id=" + in, "/api/v1/clients/" + encoded} {
+				if c := into[v1.Client](g, "client", path, ""); c.ID != id || c.Node != "n2" {
+					t.Errorf("%s: %+v", path, c)
+				}
+			}
+			if s := into[v1.Subscriptions](g, "subscriptions", "/api/v1/clients/-/subscriptions?limit=1&id="+in, ""); len(s.Subscriptions) != 1 {
+				t.Errorf("%q: %+v", id, s)
+			}
+		}
+		list[0].call("sendMessage", "/api/v1/clients/-/messages?id="+in, `{"topic":"x","payload":"p","qos":1}`, 200)
+		if q := into[v1.Entries](list[2], "queue", "/api/v1/clients/-/queue?id="+in, ""); len(q.Entries) != 1 {
+			t.Errorf("%q: %+v", id, q)
+		}
+		list[0].call("deleteClient", "/api/v1/clients/-?id="+in, "", 204)
+		list[0].call("client", "/api/v1/clients/-?id="+in, "", 404)
+	}
+	list[0].call("client", "/api/v1/clients/-?id=a&id=b", "", 400)
+	list[0].call("client", "/api/v1/clients/-?id=%ff", "", 400)
+	list[0].call("nodes", "/api/v1/nodes?id=a", "", 400)
 }
 
 // A request that is sent on has its token: a peer lets nobody in for another's sake.

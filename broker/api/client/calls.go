@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	v1 "github.com/skeinmq/skein/broker/api/v1"
@@ -72,8 +73,14 @@ func (c *Client) Clients(ctx context.Context, o ClientQuery) (v1.Clients, error)
 	return get[v1.Clients](ctx, c, "clients", q)
 }
 
-// of is the path of a client.
-func of(id string) string { return "clients/" + url.PathEscape(id) }
+// of is the path of a client. "." and ".." would be taken out of it on the way, so that
+// their dots are encoded, which url.PathEscape does not.
+func of(id string) string {
+	if id == "." || id == ".." {
+		return "clients/" + strings.ReplaceAll(id, ".", "%2E")
+	}
+	return "clients/" + url.PathEscape(id)
+}
 
 // Client answers one client.
 func (c *Client) Client(ctx context.Context, id string) (v1.Client, error) {

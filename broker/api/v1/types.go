@@ -46,7 +46,6 @@ type Mailbox struct {
 	ID       string  `json:"id"`
 	Epoch    uint64  `json:"epoch"`
 	Adopted  bool    `json:"adopted"`
-	Sessions int64   `json:"sessions"`
 	Pending  int64   `json:"pending"`       // entries not trimmed yet
 	LeaseAge float64 `json:"lease_age_sec"` // seconds since its lease was renewed
 }

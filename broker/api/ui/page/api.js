@@ -81,7 +81,8 @@ export const get = (path, query, signal) => call("GET", path, { query, signal })
 
 // clientPath is the path of a client's resource: an id may have any character.
 export function clientPath(id, rest = "") {
-  // Browsers take . and .. out of paths, also encoded ones, so these two cannot be asked for.
+  // Browsers take . and .. out of paths, also encoded ones: these two go by the query.
+  if (id === "." || id === "..") return `/api/v1/clients/-${rest}?id=${id}`;
   return `/api/v1/clients/${encodeURIComponent(id)}${rest}`;
 }
 
@@ -91,7 +92,7 @@ function urlOf(path, query) {
     if (v !== undefined && v !== null && v !== "") q.append(k, v);
   }
   const text = q.toString();
-  return text ? `${path}?${text}` : path;
+  return text ? `${path}${path.includes("?") ? "&" : "?"}${text}` : path;
 }
 
 async function send(method, path, { token, query, body, signal, accept }) {

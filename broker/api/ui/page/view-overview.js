@@ -134,7 +134,6 @@ function nodeTable(nodes) {
     { head: "Mailbox", cell: (m) => [name(m.id), m.adopted ? [" ", tag("adopted", "warn")] : null] },
     { head: "Owner", cell: (m) => name(m.node) },
     { head: "Epoch", num: true, low: true, cell: (m) => count(m.epoch) },
-    { head: "Sessions", num: true, cell: (m) => count(m.sessions) },
     { head: "Not trimmed", num: true, cell: (m) => count(m.pending), title: "Entries that are not trimmed yet" },
     { head: "Lease renewed", num: true, cell: (m) => `${seconds(m.lease_age_sec)} ago` },
   ], boxes)) : null];
