@@ -47,7 +47,7 @@ func (t *grouped) give(wait func() *Pending) {
 	g := t.box.groups.get(key)
 	switch {
 	case t.again && t.known(key, g):
-	case t.again && len(t.tried) == 0 && t.goRound(wait):
+	case t.again && (len(t.tried) == 0 || t.twice) && t.goRound(wait):
 	case g != nil && (g.online() > 0 || t.m.QoS == 0):
 		g.publish(t.m, wait)
 	case t.m.QoS > 0 && t.handOn(g == nil, wait):
@@ -74,7 +74,7 @@ func (t *grouped) known(key groupKey, g *Group) bool {
 func (t *grouped) goRound(wait func() *Pending) bool {
 	me := t.r.nameOf(t.box)
 	next := t.r.nextOf(t.key, me)
-	if !t.round { // what is read again is looked for everywhere
+	if !t.round || t.twice && len(t.tried) > 0 { // what is read again is looked for everywhere
 		t.taken = true
 		if first := t.r.nextOf(t.key, ""); first != "" && first < me {
 			next = first

@@ -264,3 +264,16 @@ func TestAdoptedWaitingIsReadAgain(t *testing.T) {
 		t.Errorf("sent %d, %d wait", len(p.sent), len(group.queue.list))
 	}
 }
+
+// A message that was handed on to a mailbox, whose process ended then, may be with a session
+// that has moved away since.
+func TestHandedOnIsReadAgain(t *testing.T) {
+	g, p := newPost(t)
+	g.r.Adopt("k", &store.Adoption{End: 9})
+	b := groupBundle("g/t", numbered(1, "x"), []message.MailboxID{"z"}, true)
+	b.Items[0].Retain = false
+	g.r.Deliver("k", 9, b, nobody{})
+	if len(p.sent) != 1 || p.sent[0].to != "a" || !p.sent[0].b.Taken || len(p.sent[0].b.Tried) > 0 {
+		t.Errorf("sent %v", p.sent)
+	}
+}
