@@ -184,10 +184,34 @@ func (c *consumer) once() error {
 	if len(read) != 1 {
 		return nil
 	}
+	if err := c.follows(read[0].Messages); err != nil {
+		return err
+	}
 	for i := range read[0].Messages {
 		if err := c.take(&read[0].Messages[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// follows makes sure of the mailbox when entries are missing before those that were read:
+// whoever has it since may have trimmed them, and what is behind them would come too early
+// to clients that are still connected here.
+func (c *consumer) follows(read []goredis.XMessage) error {
+	if len(read) == 0 {
+		return nil
+	}
+	if at, err := position(read[0].ID); err != nil || at <= c.handed.now()+1 {
+		return nil //nolint:nilerr // take sees it, too
+	}
+	epoch, err := c.m.client.HGet(c.ctx, c.m.keys.box(c.box, boxMeta), "epoch").Uint64()
+	if err != nil && !errors.Is(err, goredis.Nil) {
+		return fmt.Errorf("read the epoch of a mailbox: %w", err)
+	}
+	if epoch != c.epoch {
+		c.m.leases.kick()
+		return errBoxLost
 	}
 	return nil
 }
