@@ -78,3 +78,46 @@ func TestWillNeedsTheStore(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// slowToAnswer is a cluster whose store does not tell for a while what a session knows.
+type slowToAnswer struct {
+	alone
+	answer chan struct{}
+}
+
+func (s *slowToAnswer) Known(context.Context, message.ClientID, message.ID) (bool, error) {
+	<-s.answer
+	return false, nil
+}
+
+// A message that is routed again waits for the store with nothing in its hands: who has to
+// apply changes of the route table, and who waits for that, goes on.
+func TestRoutedAgainHoldsNoTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowToAnswer{answer: make(chan struct{})}
+		g := newRig(t, func(s *setup) { s.cluster = slow })
+		o := g.connect("o", dial{})
+		o.subscribe(2, "t")
+		o.frames()
+		m := text("t", "x", 2)
+		m.ID = message.ID{Run: 1, Seq: 1}
+		go g.r.injectThen(m, true, func() {})
+		synctest.Wait()
+		var applied atomic.Bool
+		go func() {
+			g.r.Route(1, nil)
+			applied.Store(true)
+		}()
+		synctest.Wait()
+		if !applied.Load() {
+			t.Error("a change of the routes waits for the store")
+		}
+		close(slow.answer)
+		synctest.Wait()
+		if got := payloads(o.receive()); got != "x" {
+			t.Errorf("sent %q", got)
+		}
+		o.bye()
+		synctest.Wait()
+	})
+}

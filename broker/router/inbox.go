@@ -60,6 +60,7 @@ type origin struct {
 	at      message.Position
 	matched message.Position // of the route table
 	again   bool             // it may be known already
+	known   *answers         // who knows it, if that was asked before; nil is asked when it matters
 	box     *box             // whose inbox it came through; nil is what was published here
 }
 

@@ -116,14 +116,14 @@ func (r *Router) route(m *message.Message, targets []target, groups []*Group, wa
 			q.drop(stats.DropACL, t.c, wait)
 			continue
 		}
-		if from.again && e.QoS == 2 && t.c.knows(m.ID) {
+		if from.again && e.QoS == 2 && from.known.session(t.c, m.ID) {
 			q.sure(true)
 			continue
 		}
 		q.sure(t.c.push(e, wait, from))
 	}
 	for _, g := range groups {
-		if from.again && m.QoS == 2 && (g.box.passed.has(g.key, m.ID) || g.box.knows(r, g.key, g, m.ID)) {
+		if from.again && m.QoS == 2 && from.known.group(g, m.ID) {
 			q.sure(true)
 			continue
 		}
@@ -208,31 +208,48 @@ func (r *Router) Inject(m *message.Message) byte { return r.inject(m, false, nil
 // inject is Inject with what waits for it. again says that it may have been routed
 // before.
 func (r *Router) inject(m *message.Message, again bool, wait func() *Pending) byte {
-	if r.peers != nil {
-		r.peers.mu.RLock()
-		defer r.peers.mu.RUnlock()
-	}
 	if code := r.retain(m, wait); code != codeSuccess {
 		r.stats.Drop(stats.DropRetainLimit, 1)
 		return code
 	}
-	from := r.reg.get(m.Publisher) // its No Local holds for what it had delayed, too
-	targets := r.readable(m.Topic, r.own.match(m.Topic, from, nil))
-	groups := r.own.matchGroups(m.Topic, nil)
 	if r.peers == nil {
+		targets, groups := r.matchOwn(m)
 		r.route(m, targets, groups, wait, origin{again: again})
 		if len(targets)+len(groups) == 0 {
 			r.tellNobody(m, wait)
 		}
 		return codeSuccess
 	}
+	known := &answers{}
 	if again && m.QoS == 2 {
 		r.repeats.add(m.ID)
 	}
-	groups, spread := r.peers.spread(m.Topic, groups)
-	r.route(m, targets, groups, wait, origin{matched: r.peers.at, again: again})
-	r.forward(r.peers.boxes(m.Topic, nil), spread, m, r.peers.at, again, wait)
+	for !r.injectByTable(m, again, known, wait) {
+		known.ask(m.ID)
+	}
 	return codeSuccess
+}
+
+// matchOwn is who gets a message of the broker itself here.
+func (r *Router) matchOwn(m *message.Message) ([]target, []*Group) {
+	from := r.reg.get(m.Publisher) // its No Local holds for what it had delayed, too
+	return r.readable(m.Topic, r.own.match(m.Topic, from, nil)), r.own.matchGroups(m.Topic, nil)
+}
+
+// injectByTable routes a message while the route table stays as it is. Nobody may wait for the
+// store meanwhile, as others wait for the table with it: if somebody has to be asked whether
+// he knows the message, it does nothing and reports false.
+func (r *Router) injectByTable(m *message.Message, again bool, known *answers, wait func() *Pending) bool {
+	r.peers.mu.RLock()
+	defer r.peers.mu.RUnlock()
+	targets, groups := r.matchOwn(m)
+	groups, spread := r.peers.spread(m.Topic, groups)
+	if again && m.QoS == 2 && known.wanted(targets, groups) {
+		return false
+	}
+	r.route(m, targets, groups, wait, origin{matched: r.peers.at, again: again, known: known})
+	r.forward(r.peers.boxes(m.Topic, nil), spread, m, r.peers.at, again, wait)
+	return true
 }
 
 // injectThen routes a message of the broker itself and commits, by record, that it was
