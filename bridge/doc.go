@@ -118,6 +118,11 @@
 // without a connected member hands on, with the list of those that were tried; with none
 // left the message waits where it is, and follows when a member connects elsewhere. The
 // free windows of members are not announced: a mailbox whose members are all busy queues.
+// A message of QoS 2 that may have been routed before goes round all mailboxes of the group,
+// in the order of their ids and behind what was sent there, until one knows it: by the record
+// of one who is or was a member, its queue, or because it has handed it on. What is read
+// again, or waited, in a mailbox that was taken over goes round too; that it was handed on
+// says nothing then, as it may have been to that mailbox.
 //
 // # A server that lacks what was read
 //
