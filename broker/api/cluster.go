@@ -61,21 +61,7 @@ func (s *Server) ask(ctx context.Context, peer string, r *http.Request, body []b
 // askAll asks all peers at once. It answers those that said yes, and the names of the
 // others.
 func (s *Server) askAll(r *http.Request) (list []reply, missing []string) {
-	if local(r) {
-		return nil, nil
-	}
-	peers := s.Cluster.Peers()
-	replies := make([]reply, len(peers))
-	var wg sync.WaitGroup
-	for i, peer := range peers {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
-			defer cancel()
-			replies[i] = s.ask(ctx, peer, r, nil)
-		})
-	}
-	wg.Wait()
-	for _, p := range replies {
+	for _, p := range s.tellAll(r, nil) {
 		if p.err != nil || p.status != http.StatusOK {
 			s.log.Warn("node could not be asked", "peer", p.peer, "path", r.URL.Path, "status", p.status, "error", p.err)
 			missing = append(missing, p.peer)
@@ -84,6 +70,25 @@ func (s *Server) askAll(r *http.Request) (list []reply, missing []string) {
 		list = append(list, p)
 	}
 	return list, missing
+}
+
+// tellAll sends a request to all peers at once and answers what each says.
+func (s *Server) tellAll(r *http.Request, body []byte) []reply {
+	if local(r) {
+		return nil
+	}
+	peers := s.Cluster.Peers()
+	replies := make([]reply, len(peers))
+	var wg sync.WaitGroup
+	for i, peer := range peers {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+			defer cancel()
+			replies[i] = s.ask(ctx, peer, r, body)
+		})
+	}
+	wg.Wait()
+	return replies
 }
 
 // gather adds what all peers say to a list of this node's own.

@@ -166,6 +166,41 @@ func TestAnyClientID(t *testing.T) {
 	list[0].call("nodes", "/api/v1/nodes?id=a", "", 400)
 }
 
+// Who is banned at one node is kept out of all.
+func TestBansHoldEverywhere(t *testing.T) {
+	list, dead := three(t)
+	const ban, other = `{"kind":"user","value":"eve"}`, `{"kind":"client","value":"c"}`
+	if out := into[v1.BanAdded](list[0], "addBan", "/api/v1/bans", ban); out.Missing != nil {
+		t.Errorf("%+v", out)
+	}
+	for _, g := range list {
+		if own := into[v1.Bans](g, "bans", "/api/v1/bans?scope=node", ""); len(own.Bans) != 1 || own.Bans[0].Value != "eve" {
+			t.Errorf("%+v", own)
+		}
+		if all := into[v1.Bans](g, "bans", "/api/v1/bans", ""); len(all.Bans) != 1 {
+			t.Errorf("%+v", all)
+		}
+	}
+	list[1].call("removeBan", "/api/v1/bans?kind=user&value=eve", "", 204)
+	for _, g := range list {
+		if own := into[v1.Bans](g, "bans", "/api/v1/bans?scope=node", ""); len(own.Bans) != 0 {
+			t.Errorf("%+v", own)
+		}
+	}
+	list[1].call("removeBan", "/api/v1/bans?kind=user&value=eve", "", 404)
+
+	dead["n3"] = true
+	if out := into[v1.BanAdded](list[0], "addBan", "/api/v1/bans", other); !slices.Equal(out.Missing, []string{"n3"}) {
+		t.Errorf("%+v", out)
+	}
+	if all := into[v1.Bans](list[1], "bans", "/api/v1/bans", ""); len(all.Bans) != 1 || !slices.Equal(all.Missing, []string{"n3"}) {
+		t.Errorf("%+v", all)
+	}
+	list[1].call("removeBan", "/api/v1/bans?kind=client&value=c", "", http.StatusBadGateway)
+	delete(dead, "n3")
+	list[1].call("removeBan", "/api/v1/bans?kind=client&value=c", "", 404)
+}
+
 // A request that is sent on has its token: a peer lets nobody in for another's sake.
 func TestPeersAskForTheToken(t *testing.T) {
 	list, _ := three(t)

@@ -22,6 +22,7 @@ func (c *ctl) bansCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			notTold(cmd, out.Missing, "its bans are missing")
 			return c.print(cmd, out, func(t *table) {
 				t.row("KIND", "VALUE", "UNTIL", "FROM FILE", "REASON")
 				for _, b := range out.Bans {
@@ -66,11 +67,19 @@ func (c *ctl) banAddCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		notTold(cmd, out.Missing, "add the ban again when it answers")
 		return c.print(cmd, out, func(t *table) {
 			t.row(fmt.Sprintf("%s %s is banned, %d disconnected", plain(b.Kind), plain(b.Value), out.Disconnected))
 		})
 	})
 	return cmd
+}
+
+// notTold names the nodes that could not be asked.
+func notTold(cmd *cobra.Command, missing []string, so string) {
+	for _, name := range missing {
+		cmd.PrintErrf("node %s could not be asked: %s\n", plain(name), so)
+	}
 }
 
 // completeBan completes a kind, then for a client its id.

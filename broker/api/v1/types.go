@@ -297,12 +297,14 @@ type Ban struct {
 
 // Bans are all that hold, by kind and value.
 type Bans struct {
-	Bans []Ban `json:"bans"`
+	Bans    []Ban    `json:"bans"`
+	Missing []string `json:"missing,omitempty"` // nodes that could not be asked
 }
 
 // BanAdded tells of a new ban.
 type BanAdded struct {
-	Disconnected int `json:"disconnected"` // clients
+	Disconnected int      `json:"disconnected"`      // clients
+	Missing      []string `json:"missing,omitempty"` // nodes that were not told: add it again
 }
 
 // Refusal is a connection, publish or subscription that was refused.
