@@ -64,7 +64,11 @@ func (f *banFile) save(b *auth.Bans) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	list := slices.DeleteFunc(b.List(time.Now()), func(ban auth.Ban) bool { return ban.FromFile })
-	if err := auth.ReplaceFile(f.path, auth.FormatBans(list)); err != nil {
+	err := os.MkdirAll(filepath.Dir(f.path), 0o700) // a node whose store is elsewhere has not made it
+	if err == nil {
+		err = auth.ReplaceFile(f.path, auth.FormatBans(list))
+	}
+	if err != nil {
 		return fmt.Errorf("the bans hold, but are not kept over a restart: %w", err)
 	}
 	return nil

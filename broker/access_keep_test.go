@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skeinmq/skein/auth"
 	v1 "github.com/skeinmq/skein/broker/api/v1"
 	"github.com/skeinmq/skein/broker/config"
 )
@@ -78,4 +79,16 @@ func TestBansThatCannotBeReadStopTheStart(t *testing.T) {
 	}
 	cfg.Persistence = config.PersistenceNone // and nobody looks at the directory
 	made(t, cfg)
+}
+
+// A node whose store is elsewhere has no data directory until it keeps a ban.
+func TestBansMakeTheirDirectory(t *testing.T) {
+	f := &banFile{path: filepath.Join(t.TempDir(), "data", "bans")}
+	b := auth.NewBans()
+	if err := f.save(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(f.path); err != nil {
+		t.Error(err)
+	}
 }
