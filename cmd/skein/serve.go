@@ -57,6 +57,7 @@ type server struct {
 	signals <-chan os.Signal
 	notify  notifier
 	reloads chan chan<- error // asked for by the node's API; whoever asks waits
+	ended   bool              // a signal came while a node stopped that was to start anew
 }
 
 var errKilled = errors.New("ended by a second signal before everything was stopped")
@@ -114,7 +115,7 @@ func (s *server) run(ctx context.Context) error {
 			answer <- s.reload()
 			s.told(s.notify.ready())
 		case why := <-s.node.Failed():
-			if err := s.again(ctx, why); err != nil {
+			if err := s.again(ctx, why); err != nil || s.ended {
 				return err
 			}
 		}
@@ -130,6 +131,9 @@ func (s *server) again(ctx context.Context, why error) error {
 	}
 	if !broker.Rejoin(why) {
 		return why
+	}
+	if s.ended { // a signal came while it stopped
+		return nil
 	}
 	err := s.renew()
 	if err == nil {
@@ -211,8 +215,12 @@ func (s *server) stop(why string, drain bool) error {
 		case err := <-done:
 			return s.stopped(err)
 		case sig := <-s.signals:
-			if sig != syscall.SIGHUP { // there is nothing left to reload
+			switch {
+			case sig == syscall.SIGHUP: // there is nothing left to reload
+			case drain || s.ended:
 				return errKilled
+			default: // the first one: the node stops to start anew, and is not to
+				s.ended = true
 			}
 		case answer := <-s.reloads:
 			answer <- errStopping

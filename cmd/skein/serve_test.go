@@ -152,6 +152,23 @@ func testServer(n node) (*server, chan os.Signal, *output) {
 	return &server{node: n, log: slog.New(slog.NewTextHandler(out, nil)), now: config.Default(), signals: signals, reloads: make(chan chan<- error)}, signals, out
 }
 
+// A node that stops to start anew, and is told to end meanwhile, has ended well.
+func TestASignalWhileItStartsAnew(t *testing.T) {
+	n := &fakeNode{}
+	s, signals, _ := testServer(n)
+	n.release = make(chan struct{})
+	signals <- syscall.SIGTERM
+	go func() {
+		for len(signals) > 0 { // it is taken while the node stops
+			runtime.Gosched()
+		}
+		close(n.release)
+	}()
+	if err := s.again(t.Context(), bridge.ErrRejoin); err != nil || !s.ended {
+		t.Errorf("%v, ended %v", err, s.ended)
+	}
+}
+
 // A node that others take over from while it starts begins anew, as another one.
 func TestStartTakesTooLong(t *testing.T) {
 	late, good := &fakeNode{start: fmt.Errorf("bridge: %w", bridge.ErrRejoin)}, &fakeNode{}
