@@ -387,7 +387,7 @@ func (h handed) again() {
 
 // knows reports whether the session was given a message before: see Router.knows.
 func (c *Client) knows(id message.ID) bool {
-	if !c.Persistent() {
+	if c.page == nil { // it ends with its connection
 		return false
 	}
 	return c.r.knows(c.ID, id)
