@@ -31,7 +31,8 @@ const (
 )
 
 // ask sends what add adds and waits for the answers; the error is the first of them. When
-// the context ends before, they may still be sent.
+// the context ends before, they may still be sent. Who sends the pipeline itself sees the end
+// of the context only with the answers, or when the connection gives up.
 func (l *link) ask(ctx context.Context, add func(goredis.Pipeliner) []goredis.Cmder) error {
 	if l.clustered { // a slow server would hold back the others' answers
 		pipe := l.client.Pipeline()
